@@ -1,0 +1,141 @@
+/*
+ * The configuration as one flat object without pointers: the supervisor parses ftd.conf into a fresh
+ * one, checks it whole, and hands it to the houses as a sealed memory file that they map read-only.
+ * Parsing and checking never log: they collect problems. Fuzzed (fuzz/config.c).
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "lib/addr.h"
+
+enum {
+	CONFIG_TEXT_MAX = 256,
+	CONFIG_LISTENERS_MAX = 16,
+	CONFIG_SUBNETS_MAX = 256,
+	CONFIG_SHARES_MAX = 64,
+	CONFIG_SHARE_PATH_MAX = 1024,
+	CONFIG_SESSIONS_MAX = 16384, /* hard ceiling of limits.sessions: slots on the boards */
+	CONFIG_LOGINS_MAX = 1024,
+	CONFIG_FILE_MAX = 1 << 20,
+};
+
+enum config_where { CONFIG_NEVER, CONFIG_LOOPBACK, CONFIG_ANYWHERE };
+enum config_sandbox { CONFIG_SANDBOX_REQUIRE, CONFIG_SANDBOX_BEST_EFFORT };
+enum config_durability { CONFIG_DURABILITY_FULL, CONFIG_DURABILITY_FILE, CONFIG_DURABILITY_NONE };
+enum config_links { CONFIG_LINKS_DENY, CONFIG_LINKS_INSIDE };
+enum config_log_target { CONFIG_LOG_AUTO, CONFIG_LOG_JOURNAL, CONFIG_LOG_STDERR };
+/* syslog levels, most severe first */
+enum config_log_level { CONFIG_LOG_ERROR = 3, CONFIG_LOG_WARNING, CONFIG_LOG_NOTICE, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+
+enum config_right {
+	RIGHT_READ = 1 << 0,
+	RIGHT_LIST = 1 << 1,
+	RIGHT_CREATE = 1 << 2,
+	RIGHT_REPLACE = 1 << 3,
+	RIGHT_DELETE = 1 << 4,
+	RIGHT_MKDIR = 1 << 5,
+	RIGHT_RENAME = 1 << 6,
+	RIGHT_ALL = (1 << 7) - 1,
+};
+
+struct config_listener {
+	char address[ADDR_TEXT_MAX];
+	uint16_t port;
+	int line;
+};
+
+struct config_subnets {
+	unsigned n;
+	struct subnet list[CONFIG_SUBNETS_MAX];
+	int line[CONFIG_SUBNETS_MAX];
+};
+
+struct config_share {
+	char path[CONFIG_SHARE_PATH_MAX]; /* normalised as by path_from_wire(): "" is the root, "pub/iso" */
+	char root[PATH_MAX];		  /* absolute directory */
+	enum config_where anonymous;
+	unsigned rights; /* RIGHT_* */
+	enum config_durability durability;
+	enum config_links links;
+	int line;
+};
+
+struct config {
+	uint64_t size; /* sizeof(struct config): the houses refuse another layout */
+	char file[PATH_MAX];
+
+	char run_as[CONFIG_TEXT_MAX];
+	enum config_sandbox sandbox;
+	unsigned n_listen;
+	struct config_listener listen[CONFIG_LISTENERS_MAX];
+	enum config_where plaintext;
+	char status_address[ADDR_TEXT_MAX]; /* "": no UDP status */
+	uint64_t status_port;
+	int status_line;
+	struct config_subnets status_allow;
+	char control_path[PATH_MAX];
+	char control_group[CONFIG_TEXT_MAX];
+	char control_operator_group[CONFIG_TEXT_MAX];
+	struct config_subnets access_allow;
+	struct config_subnets access_deny;
+	uint64_t sessions, logins, sessions_per_address;
+	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
+	uint64_t file_size; /* bytes or NUM_UNLIMITED */
+	uint64_t free_space;
+	enum config_log_target log_target;
+	enum config_log_level log_level;
+	unsigned n_shares;
+	struct config_share shares[CONFIG_SHARES_MAX];
+};
+
+/* What is wrong, in the order of the file: every problem, not only the first. */
+struct config_problem {
+	bool fatal; /* else a warning */
+	int line;   /* 0: of the whole file */
+	char *text; /* with the cure */
+};
+struct config_problems {
+	struct config_problem *list;
+	size_t n;
+	char file[PATH_MAX];
+};
+void config_problems_done(struct config_problems *p);
+bool config_problems_fatal(const struct config_problems *p);
+/* "ftd.conf:12: …" lines. */
+void config_problems_print(const struct config_problems *p, FILE *to);
+
+/* Parses and checks the file (all that can be known without binding or opening shares).
+ * The caller frees *ret. 0; -EINVAL: *problems says why and *ret is untouched; -errno, said there too. */
+int config_load(const char *file, struct config **ret, struct config_problems *problems);
+/* The same from memory; name is what problems call the file. */
+int config_parse(const char *text, const char *name, struct config **ret, struct config_problems *problems);
+
+/* Checks of the machine: share roots are directories, run_as and groups exist, addresses can be bound
+ * unless listed in skip (as "address:port"), descriptor limit. Adds to problems. 0 or -EINVAL. */
+int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
+    struct config_problems *problems);
+
+/* Adds a problem (printf); used by the supervisor for what only binding can tell. */
+void config_problem_add(struct config_problems *p, bool fatal, int line, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+enum config_live { CONFIG_LIVE_NOW, CONFIG_LIVE_NEW_SESSIONS, CONFIG_LIVE_RESTART };
+
+/* Every option with its effective value, as "limits.sessions" / "1024" (a value as in the file, lists
+ * and groups in one line). Stops at a negative answer and returns it. */
+int config_each(const struct config *c,
+    int (*row)(void *userdata, const char *path, const char *value, enum config_live live), void *userdata);
+
+/* The options whose values differ. */
+int config_diff(const struct config *old, const struct config *new,
+    int (*row)(void *userdata, const char *path, const char *before, const char *after, enum config_live live),
+    void *userdata);
+
+/* The longest share whose path is a prefix of name (normalised), or NULL; *ret_rest points at what is
+ * left of name beneath it. */
+const struct config_share *config_share_of(const struct config *c, const char *name, const char **ret_rest);

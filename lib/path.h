@@ -1,0 +1,44 @@
+/*
+ * Names from outside. Everything a peer names is checked here once and opened beneath a descriptor
+ * here and nowhere else; refused at the door and by the kernel (openat2). No logging; fuzz/path.c.
+ */
+#pragma once
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define PATH_RESERVED ".ftd" /* names that begin so are the daemon's, at every level */
+
+enum { PATH_BYTES_MAX = 4095, PATH_COMPONENT_MAX = 255 };
+
+/* One component: 1 to 255 bytes, no '/', no NUL, not "." or "..". 0 or -FTD_E_bad_name. */
+int path_check_component(const char *name, size_t len);
+
+/* path_check_component() and not reserved. */
+int path_check_visible(const char *name, size_t len);
+
+bool path_is_reserved(const char *name, size_t len);
+
+/* Normalises a name from the wire: an optional leading '/' is dropped, every component is checked
+ * with path_check_visible(), "/" is the root. dst (PATH_BYTES_MAX + 1 bytes) gets the components
+ * joined by '/', without one at either end; "" for the root. Length of dst or -FTD_E_bad_name. */
+int path_from_wire(const char *name, size_t len, char *dst);
+
+/* Opens rel ("" is the directory itself) beneath the directory dir with openat2(2):
+ * RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS unless follow_inside.
+ * O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK and O_NOCTTY are added. Descriptor, or -errno (ELOOP and EXDEV:
+ * a link was in the way). */
+int path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_inside);
+
+/* Opens the directory that holds rel's last component (O_PATH is not used: the descriptor can be
+ * synced) and points *ret_leaf at that component inside rel. rel must not be "". */
+int path_open_parent(int dir, const char *rel, bool follow_inside, const char **ret_leaf);
+
+/* mkdir -p of rel beneath dir with mode 0777 and the process's umask. Already there is no error.
+ * If created is not NULL it is called with the descriptor (borrowed) of each directory that got a new
+ * entry, so that the caller can sync it; a negative answer ends the walk. Descriptor of rel or -errno. */
+int path_make_parents(int dir, const char *rel, bool follow_inside,
+    int (*created)(void *userdata, int parent_fd), void *userdata);

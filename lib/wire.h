@@ -1,0 +1,52 @@
+/*
+ * The client's end of a connection that speaks frames: ft over TCP, ftctl over AF_UNIX.
+ * Blocking with a time limit; one thread (wire_flush() and the receiving calls read while they write,
+ * so that requests written ahead never dead-lock). No logging.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "lib/buf.h"
+
+struct wire {
+	int fd;
+	uint64_t timeout_usec; /* no byte either way for so long: -ETIMEDOUT */
+	struct buf in, out;
+	uint64_t bytes_in, bytes_out;
+};
+
+/* Takes over fd and makes it non-blocking. */
+int wire_init(struct wire *w, int fd, uint64_t timeout_usec);
+void wire_done(struct wire *w);
+
+/* Connects to host (name or address literal), trying each address; *ret_gai gets a getaddrinfo code
+ * when that failed. -errno of the last try. */
+int wire_connect_tcp(struct wire *w, const char *host, uint16_t port, uint64_t timeout_usec,
+    int *ret_gai);
+int wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec);
+
+/* Queues a frame; sends when enough has gathered. 0 or -errno. */
+int wire_put(struct wire *w, json_t *object);
+/* Queues body bytes behind a frame (large ones go straight to the socket). */
+int wire_put_body(struct wire *w, const void *data, size_t len);
+/* Sends all that is queued; what the server sends meanwhile is kept (at most 4 MiB, then it waits). */
+int wire_flush(struct wire *w);
+
+/* Bytes queued and not yet sent. */
+size_t wire_pending(const struct wire *w);
+
+/* Next frame as an object the caller owns. Flushes first. -ENODATA at the end between two frames,
+ * -EPIPE at the end inside one, -ETIMEDOUT, -FTD_E_bad_frame, -FTD_E_bad_request, -errno. */
+int wire_get(struct wire *w, json_t **ret);
+
+/* 1 if a frame (or the end) can be had now without waiting, 0 if not, -errno. */
+int wire_ready(struct wire *w);
+
+/* Between 1 and size bytes of the body that follows the last frame; the caller counts.
+ * -EPIPE at the end. */
+int wire_get_body(struct wire *w, void *dst, size_t size);
