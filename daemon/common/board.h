@@ -32,26 +32,32 @@ struct board_header {
 /* A torn read is told by an odd or changed number; see board_read(). */
 typedef atomic_uint_fast32_t board_seq;
 
-enum board_quit { BOARD_STAY, BOARD_QUIT_IDLE, BOARD_QUIT_KICKED, BOARD_QUIT_DRAINING, BOARD_QUIT_RELOAD };
+enum board_quit {
+	BOARD_STAY,
+	BOARD_QUIT_IDLE,
+	BOARD_QUIT_KICKED,
+	BOARD_QUIT_DRAINING,
+	BOARD_QUIT_RELOAD
+};
 
 /* Written by the supervisor only. */
 struct board_orders {
 	board_seq seq;
 	uint32_t slot;
 	uint64_t session; /* 412 of "s412"; 0: the slot is free */
-	int32_t pid;	  /* 0 until the house has answered */
+	int32_t pid;      /* 0 until the house has answered */
 	uint32_t tls;
 	union addr peer;
 	int64_t started_real_ns;
 	uint64_t started_usec;
 	char user[64]; /* "" while anonymous */
 
-	_Atomic uint32_t quit; /* enum board_quit */
+	_Atomic uint32_t quit;   /* enum board_quit */
 	_Atomic uint64_t cancel; /* ordinal of the transfer that is to end, 0: none */
 	_Atomic uint64_t idle_timeout, stall_timeout; /* microseconds; live */
 	_Atomic uint32_t log_level;
 	_Atomic uint64_t retry_after_ms; /* of quit; 0: do not come back */
-	char reason[BOARD_TEXT_MAX]; /* of quit, for the client */
+	char reason[BOARD_TEXT_MAX];     /* of quit, for the client */
 };
 
 enum board_state {
@@ -71,15 +77,15 @@ struct board_report {
 	uint64_t heartbeat_usec;
 	uint64_t since_usec; /* when state began (idle since, …) */
 
-	/* The transfer under way: its ordinal in this session, from 1; 0: none. The supervisor gives each
-	 * one that it sees or logs an id ("t9031") of its own. */
+	/* The transfer under way: its ordinal in this session, from 1; 0: none. The supervisor
+	 * gives each one that it sees or logs an id ("t9031") of its own. */
 	uint64_t transfer;
 	uint64_t transfer_started_usec;
 	int64_t transfer_started_real_ns;
 	uint64_t size; /* UINT64_MAX: unknown */
 	uint64_t offset;
 	uint64_t progress_usec; /* when offset last moved */
-	uint32_t upload;	/* 1: to the server */
+	uint32_t upload;        /* 1: to the server */
 	uint32_t path_len;
 	char path[BOARD_PATH_MAX]; /* cut from the front where longer; any bytes */
 	char opt[24];
@@ -112,9 +118,9 @@ _Static_assert(sizeof(struct board_public) <= BOARD_PAGE, "the public page is on
 
 struct boards {
 	uint32_t slots;
-	int orders_fd, reports_fd, public_fd;	 /* read-write */
-	int orders_ro_fd, public_ro_fd;	 /* what roles get */
-	struct board_orders *orders;	 /* page 1 + i is slot i */
+	int orders_fd, reports_fd, public_fd; /* read-write */
+	int orders_ro_fd, public_ro_fd;       /* what roles get */
+	struct board_orders *orders;          /* page 1 + i is slot i */
 	struct board_report *reports;
 	struct board_public *public;
 };
@@ -125,8 +131,8 @@ void boards_done(struct boards *b);
 struct board_orders *board_orders_at(const struct boards *b, uint32_t slot);
 struct board_report *board_report_at(const struct boards *b, uint32_t slot);
 
-/* A consistent copy of a report, strings bounded: 0; -EAGAIN after 100 torn tries (*ret is then the last
- * try, bounded all the same). */
+/* A consistent copy of a report, strings bounded: 0; -EAGAIN after 100 torn tries (*ret is then the
+ * last try, bounded all the same). */
 int board_read_report(const struct board_report *r, struct board_report *ret);
 
 /* --- for roles */

@@ -30,7 +30,8 @@ pid_t role_clone(void);
 struct packet_birth;
 int house_loop(void (*child)(const struct packet_birth *birth, int connection, int privilege));
 
-/* Entry points of the roles, called by main() for `ftd --role NAME`. They return the exit status. */
+/* Entry points of the roles, called by main() for `ftd --role NAME`. They return the exit status.
+ */
 int gatehouse_main(void);
 int sessionhouse_main(void);
 int keeper_main(void);

@@ -10,7 +10,8 @@
 
 enum rolelog_kind { ROLELOG_TEXT, ROLELOG_TRANSFER, ROLELOG_REFUSAL, ROLELOG_KINDS };
 
-/* Followed by the path (path_len bytes, any bytes) and the text (text_len bytes, escaped already). */
+/* Followed by the path (path_len bytes, any bytes) and the text (text_len bytes, escaped already).
+ */
 struct rolelog_record {
 	uint32_t kind;
 	uint32_t level; /* syslog level */
@@ -31,5 +32,5 @@ void rolelog_set_level(unsigned level);
 void rolelog(unsigned level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* One record per transfer, ended well or not. result: "ok" or a code; reason may be NULL. */
-void rolelog_transfer(const char *opt, uint64_t transfer, const char *path, size_t path_len, uint64_t bytes,
-    uint64_t usec, const char *result, const char *reason);
+void rolelog_transfer(const char *opt, uint64_t transfer, const char *path, size_t path_len,
+		      uint64_t bytes, uint64_t usec, const char *result, const char *reason);

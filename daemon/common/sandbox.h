@@ -9,7 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum sandbox_filter { SANDBOX_GATEHOUSE, SANDBOX_GATE, SANDBOX_SESSION, SANDBOX_KEEPER, SANDBOX_BEACON, SANDBOX_FILTERS };
+enum sandbox_filter {
+	SANDBOX_GATEHOUSE,
+	SANDBOX_GATE,
+	SANDBOX_SESSION,
+	SANDBOX_KEEPER,
+	SANDBOX_BEACON,
+	SANDBOX_FILTERS
+};
 
 /* Landlock ABI of this kernel, 0 without. */
 int sandbox_landlock_abi(void);
@@ -25,7 +32,8 @@ struct sandbox_root {
 };
 
 /* Sets no_new_privs and allows file access beneath the n roots only (n = 0: none at all).
- * Rights this kernel does not know are left out. 0 or -errno (-EOPNOTSUPP, -ENOSYS without Landlock). */
+ * Rights this kernel does not know are left out. 0 or -errno (-EOPNOTSUPP, -ENOSYS without
+ * Landlock). */
 int sandbox_landlock(const struct sandbox_root *roots, size_t n);
 
 /* Compiles the filter once, before any role is cloned; roles then only load it. 0 or -errno. */

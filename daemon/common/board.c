@@ -1,0 +1,212 @@
+#include "daemon/common/board.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/io.h"
+#include "lib/own.h"
+
+enum { READ_TRIES = 100 };
+
+/* A fresh inode: a role of an earlier daemon may still map the old one. */
+static int
+create_file(int dir, const char *name, size_t size, int *ret_rw, int *ret_ro)
+{
+	auto_close int rw = -1;
+	auto_close int ro = -1;
+
+	if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+		return -errno;
+	rw = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (rw < 0)
+		return -errno;
+	if (ftruncate(rw, (off_t)size) < 0)
+		return -errno;
+	if (ret_ro != NULL) {
+		ro = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (ro < 0)
+			return -errno;
+		*ret_ro = take_fd(&ro);
+	}
+	*ret_rw = take_fd(&rw);
+	return 0;
+}
+
+static int
+map_file(int fd, size_t size, void **ret)
+{
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*ret = p;
+	return 0;
+}
+
+static void
+write_header(void *page, uint32_t slots)
+{
+	struct board_header *h = page;
+	auto_free char *boot = NULL;
+	size_t len;
+
+	memcpy(h->magic, "FTDBOARD", sizeof(h->magic));
+	h->version = BOARD_VERSION;
+	h->slots = slots;
+	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", sizeof(h->boot_id), &boot,
+			 &len) == 0)
+		(void)snprintf(h->boot_id, sizeof(h->boot_id), "%.36s", boot);
+}
+
+int
+boards_create(struct boards *b, int runtime_dir, uint32_t slots)
+{
+	size_t size = ((size_t)slots + 1) * BOARD_PAGE;
+	void *orders = NULL, *reports = NULL, *public = NULL;
+	int r;
+
+	*b = (struct boards){
+		.slots = slots,
+		.orders_fd = -1,
+		.reports_fd = -1,
+		.public_fd = -1,
+		.orders_ro_fd = -1,
+		.public_ro_fd = -1,
+	};
+	r = create_file(runtime_dir, "orders", size, &b->orders_fd, &b->orders_ro_fd);
+	if (r == 0)
+		r = create_file(runtime_dir, "reports", size, &b->reports_fd, NULL);
+	if (r == 0)
+		r = create_file(runtime_dir, "public", BOARD_PAGE, &b->public_fd, &b->public_ro_fd);
+	if (r == 0)
+		r = map_file(b->orders_fd, size, &orders);
+	if (r == 0)
+		r = map_file(b->reports_fd, size, &reports);
+	if (r == 0)
+		r = map_file(b->public_fd, BOARD_PAGE, &public);
+	b->orders = orders;
+	b->reports = reports;
+	b->public = public;
+	if (r < 0) {
+		boards_done(b);
+		return r;
+	}
+	write_header(orders, slots);
+	write_header(reports, slots);
+	return 0;
+}
+
+void
+boards_done(struct boards *b)
+{
+	size_t size = ((size_t)b->slots + 1) * BOARD_PAGE;
+
+	if (b->orders != NULL)
+		(void)munmap(b->orders, size);
+	if (b->reports != NULL)
+		(void)munmap(b->reports, size);
+	if (b->public != NULL)
+		(void)munmap(b->public, BOARD_PAGE);
+	close_fd(&b->orders_fd);
+	close_fd(&b->reports_fd);
+	close_fd(&b->public_fd);
+	close_fd(&b->orders_ro_fd);
+	close_fd(&b->public_ro_fd);
+	b->orders = NULL;
+	b->reports = NULL;
+	b->public = NULL;
+}
+
+static void *
+slot_page(void *base, uint32_t slot)
+{
+	return (uint8_t *)base + ((size_t)slot + 1) * BOARD_PAGE;
+}
+
+struct board_orders *
+board_orders_at(const struct boards *b, uint32_t slot)
+{
+	return slot_page(b->orders, slot);
+}
+
+struct board_report *
+board_report_at(const struct boards *b, uint32_t slot)
+{
+	return slot_page(b->reports, slot);
+}
+
+/* The writer's page may change under the copy; the number before and after tells. */
+static int
+read_stable(const board_seq *seq, const void *page, void *ret, size_t size)
+{
+	uint_fast32_t before, after;
+
+	for (int i = 0; i < READ_TRIES; i++) {
+		before = atomic_load_explicit(seq, memory_order_acquire);
+		memcpy(ret, page, size);
+		atomic_thread_fence(memory_order_acquire);
+		after = atomic_load_explicit(seq, memory_order_relaxed);
+		if (before == after && (before & 1) == 0)
+			return 0;
+	}
+	return -EAGAIN;
+}
+
+int
+board_read_report(const struct board_report *r, struct board_report *ret)
+{
+	int e = read_stable(&r->seq, r, ret, sizeof(*ret));
+
+	if (ret->path_len > sizeof(ret->path))
+		ret->path_len = sizeof(ret->path);
+	if (ret->state >= BOARD_STATES)
+		ret->state = BOARD_WORKING;
+	ret->opt[sizeof(ret->opt) - 1] = '\0';
+	return e;
+}
+
+int
+board_read_public(const struct board_public *p, struct board_public *ret)
+{
+	int e = read_stable(&p->seq, p, ret, sizeof(*ret));
+
+	ret->version[sizeof(ret->version) - 1] = '\0';
+	if (ret->n_listen > ARRAY_SIZE(ret->listen))
+		ret->n_listen = ARRAY_SIZE(ret->listen);
+	return e;
+}
+
+void
+board_write_begin(board_seq *seq)
+{
+	atomic_fetch_add_explicit(seq, 1, memory_order_acq_rel);
+	atomic_thread_fence(memory_order_release);
+}
+
+void
+board_write_end(board_seq *seq)
+{
+	atomic_fetch_add_explicit(seq, 1, memory_order_release);
+}
+
+void *
+board_map_slot(int fd, uint32_t slot, bool writable)
+{
+	void *p = mmap(NULL, BOARD_PAGE, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED,
+		       fd, ((off_t)slot + 1) * BOARD_PAGE);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+const struct board_public *
+board_map_public(int fd)
+{
+	void *p = mmap(NULL, BOARD_PAGE, PROT_READ, MAP_SHARED, fd, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}

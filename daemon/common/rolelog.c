@@ -1,0 +1,89 @@
+#include "daemon/common/rolelog.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+static int log_fd = -1;
+static unsigned log_level = 6;
+static uint64_t log_dropped;
+
+void
+rolelog_init(int fd, unsigned level)
+{
+	log_fd = fd;
+	log_level = level;
+}
+
+void
+rolelog_set_level(unsigned level)
+{
+	log_level = level;
+}
+
+static void
+send_record(struct rolelog_record *rec, const char *path, const char *text)
+{
+	struct iovec parts[] = {
+		{ .iov_base = rec, .iov_len = sizeof(*rec) },
+		{ .iov_base = (void *)(uintptr_t)path, .iov_len = rec->path_len },
+		{ .iov_base = (void *)(uintptr_t)text, .iov_len = rec->text_len },
+	};
+	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 3 };
+	int e = errno;
+
+	rec->dropped = log_dropped;
+	if (sendmsg(log_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_dropped++;
+	else
+		log_dropped = 0;
+	errno = e;
+}
+
+static uint32_t
+bounded(size_t len, size_t max)
+{
+	return (uint32_t)(len < max ? len : max);
+}
+
+void
+rolelog(unsigned level, const char *format, ...)
+{
+	struct rolelog_record rec = { .kind = ROLELOG_TEXT, .level = level };
+	char text[ROLELOG_TEXT_MAX];
+	va_list ap;
+	int n;
+
+	if (level > log_level)
+		return;
+	va_start(ap, format);
+	n = vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	if (n < 0)
+		return;
+	rec.text_len = bounded((size_t)n, sizeof(text) - 1);
+	send_record(&rec, NULL, text);
+}
+
+void
+rolelog_transfer(const char *opt, uint64_t transfer, const char *path, size_t path_len,
+		 uint64_t bytes, uint64_t usec, const char *result, const char *reason)
+{
+	struct rolelog_record rec = {
+		.kind = ROLELOG_TRANSFER,
+		.level = 6,
+		.path_len = bounded(path_len, ROLELOG_PATH_MAX),
+		.transfer = transfer,
+		.bytes = bytes,
+		.usec = usec,
+	};
+
+	if (reason != NULL)
+		rec.text_len = bounded(strlen(reason), ROLELOG_TEXT_MAX);
+	(void)snprintf(rec.opt, sizeof(rec.opt), "%s", opt);
+	(void)snprintf(rec.result, sizeof(rec.result), "%s", result);
+	send_record(&rec, path, reason);
+}
