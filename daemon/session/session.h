@@ -28,6 +28,7 @@ struct conn {
 	struct buf out; /* at most 1 MiB of unread answers, then reading stops */
 	bool eof;	/* the client has closed its sending side */
 	bool dead;	/* an answer met a reset: nothing is sent any more, reading goes on */
+	uint64_t deadline; /* reading ends then with -ETIME (CLOCK_MONOTONIC), 0: none */
 };
 
 struct session_share {
@@ -36,6 +37,7 @@ struct session_share {
 	int root;	 /* -1 while the directory cannot be opened */
 	int open_error;  /* why, negative errno */
 	int ftd;	 /* .ftd/staging beneath it, -1 until staging_place() needs it */
+	uint64_t ftd_mount; /* the mount it is on */
 };
 
 struct session {
@@ -57,6 +59,9 @@ struct session {
 	uint64_t transfers;    /* ordinals given */
 	unsigned touched;      /* bit per share below 32, bit 31 for the rest: written since the last commit */
 	uint64_t written;      /* files published since the last commit */
+	char staging_id[17];   /* 16 random digits: no two sessions choose the same staging name */
+	uint64_t staged;       /* staging names given */
+	mode_t umask;
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
 
@@ -68,12 +73,14 @@ struct request {
 	bool more;	/* pieces follow */
 	bool has_body;	/* the key body was there */
 	uint64_t body;	/* its value */
+	unsigned rights, rights_to; /* what the operation's row asks: handlers give them to shares_authorise() */
 };
 
 /* ---- conn.c ----
  * All return 0 or positive, or negative: -ENODATA (the client is gone: end quietly), -ETIMEDOUT
  * (stalled: end), -ECANCELED (the supervisor's orders end the session now), -errno. After a negative
- * answer from a conn_* function the session ends; callers only unwind. */
+ * answer from a conn_* function the session ends; callers only unwind. Reading the body of a transfer
+ * may also end with -EINTR: gap_check() knows why; and with -ETIME at conn.deadline. */
 int conn_init(struct conn *c, int fd);
 void conn_done(struct conn *c);
 /* At least n bytes (n <= 256 KiB) are in c->in; sends waiting answers meanwhile. idle: waits without
@@ -115,6 +122,8 @@ int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *
 /* Decodes by table or answers bad_request naming the key: 1 decoded, 0 refused and answered, negative end. */
 int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields, size_t n,
     void *args, uint64_t *ret_has);
+/* The same check of need for requests without a table of their own is dispatch_decode() with n = 0; every
+ * handler decodes. */
 /* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is the
  * request to be answered after the one under way (dispatch_cancel_done() answers and frees it); 0: no. */
 int dispatch_cancelled(struct session *s, struct request *ret);
@@ -146,6 +155,9 @@ enum { PLACE_VIRTUAL = UINT32_MAX };
 int shares_locate(struct session *s, const struct message_name *name, struct place *ret);
 /* need (RIGHT_*) in the share of the place. 0 or -FTD_E_permission. */
 int shares_authorise(struct session *s, const struct place *p, unsigned need);
+/* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for a
+ * subject without the right to list. */
+int shares_conceal(const struct session *s, const struct place *p, int r);
 /* The visible child names that shares put into the virtual or real directory name ("" is the root): calls
  * child for each distinct one. */
 int shares_children(struct session *s, const char *name, int (*child)(void *userdata, const char *name, size_t len),
@@ -173,14 +185,19 @@ json_t *entry_json(const char *name, size_t name_len, const struct entry_stat *s
 
 /* ---- staging.c ---- */
 struct staging {
-	int dir;	/* where the staging file lies (owned) */
-	char name[64];	/* its name there */
-	char marker[64]; /* name of the note in .ftd/staging for one that lies elsewhere; "": none */
+	int dir;	 /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
+	char name[48];	 /* its name there; "": published, or none */
+	char marker[48]; /* name of the note in .ftd/staging for one that lies elsewhere; "": none */
+	int marker_fd;
 	unsigned share;
 	int fd;		/* read-write, held by an OFD lock */
+	mode_t mode;	/* as it was made */
+	uint64_t device;
 };
-/* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file and locks it. 0 or -errno. */
-int staging_place(struct session *s, unsigned share, int target_dir, struct staging *ret);
+/* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask) and
+ * locks it. target is the name to be, target_dir the directory that will hold it and must stay open
+ * as long as *ret. 0 or -errno. */
+int staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode, struct staging *ret);
 /* Unlinks it (unless published) and closes. */
 void staging_discard(struct session *s, struct staging *st);
 
@@ -190,6 +207,7 @@ struct publish {
 	struct staging staging; /* moved in */
 	int target_dir;		/* owned */
 	char leaf[PATH_COMPONENT_MAX + 1];
+	unsigned rights; /* of the subject there: without RIGHT_LIST nothing is told, see doc/PROTOCOL.md */
 	enum publish_how how;
 	bool match; /* if_match: */
 	char etag[ENTRY_ETAG_MAX];
@@ -199,14 +217,19 @@ struct publish {
 	int made[16];
 	unsigned n_made;
 	bool made_many; /* more than fit: sync the whole file system */
+	json_t *current;   /* owned; set on failure: the entry in the way, where it may be told */
+	const char *durability; /* set: what was done */
 	/* for the journal record of grouped uploads */
-	uint64_t bytes, started_usec;
-	char name[PATH_BYTES_MAX + 1];
+	uint64_t transfer, bytes, started_usec;
+	char *name; /* owned; normalised name in the namespace */
 };
 /* Publishes n contents of one session in the promised order: one sync of the contents, the renames, one
  * sync of the directories; results[i] is 0 or negative. Never leaves a part under a name. */
 void publish_all(struct session *s, struct publish *p, size_t n, int *results);
-void publish_done(struct publish *p);
+/* Nothing open, nothing owned. */
+void publish_init(struct publish *p);
+/* Frees all of it; what was not published is discarded. */
+void publish_done(struct session *s, struct publish *p);
 
 /* ---- group.c ---- */
 /* Adds (moves in) an upload whose content is complete; flushes when full or 50 ms old. Negative: conn_*. */
@@ -234,11 +257,19 @@ struct walk_item {
 	bool leaving;	  /* walk_post: the directory's content is done, it can be removed */
 };
 enum walk_flags { WALK_RECURSIVE = 1 << 0, WALK_POST = 1 << 1 };
-/* Takes over dir. Reserved names are never shown. */
+/* Takes over dir. Reserved names are never shown. 0, -ENOMEM, or -errno where dir cannot be read. */
 int walk_new(int dir, unsigned flags, struct walk **ret);
 struct walk *walk_free(struct walk *w);
-/* 1: *ret is the next one; 0: done; negative -ENOMEM. Directories come before their content. */
+/* 1: *ret is the next one; 0: done; negative -ENOMEM. Directories come before their content. What
+ * vanishes meanwhile is left out; a path over PATH_BYTES_MAX comes with error -ENAMETOOLONG. An item
+ * without a path is the start, broken while it was read. */
 int walk_next(struct walk *w, struct walk_item *ret);
-/* An opaque text that walk_seek() of a fresh walk over the same start goes on after. */
+/* Leaves out the content of the directory that was shown last. */
+void walk_skip(struct walk *w);
+/* An opaque text that walk_seek() of a fresh walk over the same start goes on after. Only after
+ * walk_next() gave an item. The caller frees *ret. */
 int walk_cursor(const struct walk *w, char **ret);
+/* 0; -FTD_E_bad_request: no cursor of such a walk; -errno where a directory on the way cannot be read. */
 int walk_seek(struct walk *w, const char *cursor);
+/* The path, relative to the start, of the directory whose names come next. Not NUL-terminated. */
+const char *walk_where(const struct walk *w, size_t *ret_len);
