@@ -24,19 +24,19 @@ struct group; /* group.c: small uploads that wait for a shared sync */
 /* conn.c: the socket, never blocking; see its functions below */
 struct conn {
 	int fd;
-	struct buf in;	/* at most 256 KiB read ahead */
-	struct buf out; /* at most 1 MiB of unread answers, then reading stops */
-	bool eof;	/* the client has closed its sending side */
-	bool dead;	/* an answer met a reset: nothing is sent any more, reading goes on */
+	struct buf in;     /* at most 256 KiB read ahead */
+	struct buf out;    /* at most 1 MiB of unread answers, then reading stops */
+	bool eof;          /* the client has closed its sending side */
+	bool dead;         /* an answer met a reset: nothing is sent any more, reading goes on */
 	uint64_t deadline; /* reading ends then with -ETIME (CLOCK_MONOTONIC), 0: none */
 };
 
 struct session_share {
 	const struct config_share *config;
-	unsigned rights; /* RIGHT_* of this session's subject; 0: not there */
-	int root;	 /* -1 while the directory cannot be opened */
-	int open_error;  /* why, negative errno */
-	int ftd;	 /* .ftd/staging beneath it, -1 until staging_place() needs it */
+	unsigned rights;    /* RIGHT_* of this session's subject; 0: not there */
+	int root;           /* -1 while the directory cannot be opened */
+	int open_error;     /* why, negative errno */
+	int ftd;            /* .ftd/staging beneath it, -1 until staging_place() needs it */
 	uint64_t ftd_mount; /* the mount it is on */
 };
 
@@ -55,12 +55,14 @@ struct session {
 	struct beat *beat;
 	struct group *group;
 	struct digest *digest; /* scratch of the transfer under way */
-	uint8_t *chunk;	       /* SESSION_CHUNK bytes for contents, mapped on first use, trimmed when idle */
-	uint64_t transfers;    /* ordinals given */
-	unsigned touched;      /* bit per share below 32, bit 31 for the rest: written since the last commit */
-	uint64_t written;      /* files published since the last commit */
-	char staging_id[17];   /* 16 random digits: no two sessions choose the same staging name */
-	uint64_t staged;       /* staging names given */
+	uint8_t
+	    *chunk; /* SESSION_CHUNK bytes for contents, mapped on first use, trimmed when idle */
+	uint64_t transfers;  /* ordinals given */
+	unsigned touched;    /* bit per share below 32, bit 31 for the rest: written since the last
+				commit */
+	uint64_t written;    /* files published since the last commit */
+	char staging_id[17]; /* 16 random digits: no two sessions choose the same staging name */
+	uint64_t staged;     /* staging names given */
 	mode_t umask;
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
@@ -69,26 +71,28 @@ enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
 struct request {
 	const char *opt;
 	json_t *object; /* owned by the dispatcher */
-	json_t *id;	/* borrowed, NULL: none */
-	bool more;	/* pieces follow */
-	bool has_body;	/* the key body was there */
-	uint64_t body;	/* its value */
-	unsigned rights, rights_to; /* what the operation's row asks: handlers give them to shares_authorise() */
+	json_t *id;     /* borrowed, NULL: none */
+	bool more;      /* pieces follow */
+	bool has_body;  /* the key body was there */
+	uint64_t body;  /* its value */
+	unsigned rights,
+	    rights_to; /* what the operation's row asks: handlers give them to shares_authorise() */
 };
 
 /* ---- conn.c ----
  * All return 0 or positive, or negative: -ENODATA (the client is gone: end quietly), -ETIMEDOUT
- * (stalled: end), -ECANCELED (the supervisor's orders end the session now), -errno. After a negative
- * answer from a conn_* function the session ends; callers only unwind. Reading the body of a transfer
- * may also end with -EINTR: gap_check() knows why; and with -ETIME at conn.deadline. */
+ * (stalled: end), -ECANCELED (the supervisor's orders end the session now), -errno. After a
+ * negative answer from a conn_* function the session ends; callers only unwind. Reading the body of
+ * a transfer may also end with -EINTR: gap_check() knows why; and with -ETIME at conn.deadline. */
 int conn_init(struct conn *c, int fd);
 void conn_done(struct conn *c);
-/* At least n bytes (n <= 256 KiB) are in c->in; sends waiting answers meanwhile. idle: waits without
- * limit between requests (orders end it), else stall_timeout without a byte ends it. */
+/* At least n bytes (n <= 256 KiB) are in c->in; sends waiting answers meanwhile. idle: waits
+ * without limit between requests (orders end it), else stall_timeout without a byte ends it. */
 int conn_need(struct session *s, size_t n, bool idle);
 /* Whatever can be read without waiting is read into c->in. 1: there are bytes; 0: none now. */
 int conn_poll(struct session *s);
-/* Between 1 and size body bytes: first from c->in, then straight from the socket. -ENODATA at the end. */
+/* Between 1 and size body bytes: first from c->in, then straight from the socket. -ENODATA at the
+ * end. */
 ssize_t conn_read_body(struct session *s, void *dst, size_t size);
 /* Drops n body bytes. */
 int conn_skip(struct session *s, uint64_t n);
@@ -106,38 +110,43 @@ void conn_trim(struct session *s);
 int reply_ok(struct session *s, const struct request *rq, json_t *extra);
 /* The same with "more": true. */
 int reply_more(struct session *s, const struct request *rq, json_t *extra);
-/* {"status":"error","code":…,"message":…}; r is negative (errno or FTD_E); message NULL: err_text(r);
- * extra (stolen) e.g. current, limit, retry_after_ms, close, name. Logs nothing. */
-int reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra);
+/* {"status":"error","code":…,"message":…}; r is negative (errno or FTD_E); message NULL:
+ * err_text(r); extra (stolen) e.g. current, limit, retry_after_ms, close, name. Logs nothing. */
+int
+reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra);
 
 /* ---- dispatch.c ---- */
 /* Handlers: answer the request themselves. They return 0 (go on), 1 (close after flushing), or a
- * negative conn_* failure (end). A refusal is answered and is 0. Bodies of operations other than upload
- * are skipped by the dispatcher before the handler runs. */
+ * negative conn_* failure (end). A refusal is answered and is 0. Bodies of operations other than
+ * upload are skipped by the dispatcher before the handler runs. */
 typedef int (*operation_fn)(struct session *s, const struct request *rq);
 /* One request: frame, table row, need, rights, handler. 0 go on, 1 close, negative end. */
 int dispatch_one(struct session *s);
-/* Reads the next header (waits). The caller owns *ret. -FTD_E_bad_frame, -FTD_E_bad_request or conn_*. */
+/* Reads the next header (waits). The caller owns *ret. -FTD_E_bad_frame, -FTD_E_bad_request or
+ * conn_*. */
 int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq);
-/* Decodes by table or answers bad_request naming the key: 1 decoded, 0 refused and answered, negative end. */
-int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields, size_t n,
-    void *args, uint64_t *ret_has);
-/* The same check of need for requests without a table of their own is dispatch_decode() with n = 0; every
- * handler decodes. */
-/* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is the
- * request to be answered after the one under way (dispatch_cancel_done() answers and frees it); 0: no. */
+/* Decodes by table or answers bad_request naming the key: 1 decoded, 0 refused and answered,
+ * negative end. */
+int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields,
+		    size_t n, void *args, uint64_t *ret_has);
+/* The same check of need for requests without a table of their own is dispatch_decode() with n = 0;
+ * every handler decodes. */
+/* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is
+ * the request to be answered after the one under way (dispatch_cancel_done() answers and frees it);
+ * 0: no. */
 int dispatch_cancelled(struct session *s, struct request *ret);
 int dispatch_cancel_done(struct session *s, struct request *cancel);
 
 /* ---- gap.c: between two chunks ---- */
-/* Looks at the orders: 0 go on; -ECANCELED with *ret_code ("cancelled", "draining") when this transfer or
- * this session is to end now; never waits. */
+/* Looks at the orders: 0 go on; -ECANCELED with *ret_code ("cancelled", "draining") when this
+ * transfer or this session is to end now; never waits. */
 int gap_check(struct session *s, const char **ret_code);
 
 /* ---- report.c: the session's page ---- */
 void report_state(struct session *s, enum board_state state);
 /* size UINT64_MAX: unknown. Gives the transfer its ordinal. */
-void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path, uint64_t size);
+void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
+			   uint64_t size);
 void report_transfer_progress(struct session *s, uint64_t offset);
 /* result "ok" or a code; writes the journal record, counters and goes back to BOARD_WORKING.
  * bytes_moved: content bytes that went over the wire for it (uploads count in, downloads out). */
@@ -145,23 +154,24 @@ void report_transfer_end(struct session *s, const char *result, const char *reas
 
 /* ---- shares.c: names to places ---- */
 struct place {
-	unsigned share;		      /* index; PLACE_VIRTUAL: a directory above shares, or no share at all */
+	unsigned share; /* index; PLACE_VIRTUAL: a directory above shares, or no share at all */
 	char name[PATH_BYTES_MAX + 1]; /* normalised name in the namespace */
-	const char *rest;	      /* what is left of it beneath the share; "" is the share's root */
+	const char *rest; /* what is left of it beneath the share; "" is the share's root */
 };
 enum { PLACE_VIRTUAL = UINT32_MAX };
-/* Checks the wire name and finds its share (hidden shares are not there: -FTD_E_not_found or, without
- * list right, -FTD_E_permission). Rights are not checked here. 0, -FTD_E_bad_name, -FTD_E_not_found. */
+/* Checks the wire name and finds its share (hidden shares are not there: -FTD_E_not_found or,
+ * without list right, -FTD_E_permission). Rights are not checked here. 0, -FTD_E_bad_name,
+ * -FTD_E_not_found. */
 int shares_locate(struct session *s, const struct message_name *name, struct place *ret);
 /* need (RIGHT_*) in the share of the place. 0 or -FTD_E_permission. */
 int shares_authorise(struct session *s, const struct place *p, unsigned need);
-/* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for a
- * subject without the right to list. */
+/* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for
+ * a subject without the right to list. */
 int shares_conceal(const struct session *s, const struct place *p, int r);
-/* The visible child names that shares put into the virtual or real directory name ("" is the root): calls
- * child for each distinct one. */
-int shares_children(struct session *s, const char *name, int (*child)(void *userdata, const char *name, size_t len),
-    void *userdata);
+/* The visible child names that shares put into the virtual or real directory name ("" is the root):
+ * calls child for each distinct one. */
+int shares_children(struct session *s, const char *name,
+		    int (*child)(void *userdata, const char *name, size_t len), void *userdata);
 bool shares_follow(struct session *s, const struct place *p); /* links = "inside" */
 /* Opens what the place names, flags as open(2). Descriptor or negative. */
 int shares_open(struct session *s, const struct place *p, int flags);
@@ -185,19 +195,21 @@ json_t *entry_json(const char *name, size_t name_len, const struct entry_stat *s
 
 /* ---- staging.c ---- */
 struct staging {
-	int dir;	 /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
-	char name[48];	 /* its name there; "": published, or none */
-	char marker[48]; /* name of the note in .ftd/staging for one that lies elsewhere; "": none */
+	int dir; /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
+	char name[48]; /* its name there; "": published, or none */
+	char
+	    marker[48]; /* name of the note in .ftd/staging for one that lies elsewhere; "": none */
 	int marker_fd;
 	unsigned share;
-	int fd;		/* read-write, held by an OFD lock */
-	mode_t mode;	/* as it was made */
+	int fd;      /* read-write, held by an OFD lock */
+	mode_t mode; /* as it was made */
 	uint64_t device;
 };
-/* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask) and
- * locks it. target is the name to be, target_dir the directory that will hold it and must stay open
- * as long as *ret. 0 or -errno. */
-int staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode, struct staging *ret);
+/* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask)
+ * and locks it. target is the name to be, target_dir the directory that will hold it and must stay
+ * open as long as *ret. 0 or -errno. */
+int staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
+		  struct staging *ret);
 /* Unlinks it (unless published) and closes. */
 void staging_discard(struct session *s, struct staging *st);
 
@@ -205,26 +217,27 @@ void staging_discard(struct session *s, struct staging *st);
 enum publish_how { PUBLISH_REPLACE, PUBLISH_FAIL, PUBLISH_KEEP_BOTH };
 struct publish {
 	struct staging staging; /* moved in */
-	int target_dir;		/* owned */
+	int target_dir;         /* owned */
 	char leaf[PATH_COMPONENT_MAX + 1];
-	unsigned rights; /* of the subject there: without RIGHT_LIST nothing is told, see doc/PROTOCOL.md */
+	unsigned rights; /* of the subject there: without RIGHT_LIST nothing is told, see
+			    doc/PROTOCOL.md */
 	enum publish_how how;
 	bool match; /* if_match: */
 	char etag[ENTRY_ETAG_MAX];
 	json_t *answer; /* owned: the receipt so far; etag, durability, filename are added */
-	json_t *id;	/* owned */
+	json_t *id;     /* owned */
 	/* directories that got new entries on the way (parents), to be synced too; owned */
 	int made[16];
 	unsigned n_made;
-	bool made_many; /* more than fit: sync the whole file system */
-	json_t *current;   /* owned; set on failure: the entry in the way, where it may be told */
+	bool made_many;  /* more than fit: sync the whole file system */
+	json_t *current; /* owned; set on failure: the entry in the way, where it may be told */
 	const char *durability; /* set: what was done */
 	/* for the journal record of grouped uploads */
 	uint64_t transfer, bytes, started_usec;
 	char *name; /* owned; normalised name in the namespace */
 };
-/* Publishes n contents of one session in the promised order: one sync of the contents, the renames, one
- * sync of the directories; results[i] is 0 or negative. Never leaves a part under a name. */
+/* Publishes n contents of one session in the promised order: one sync of the contents, the renames,
+ * one sync of the directories; results[i] is 0 or negative. Never leaves a part under a name. */
 void publish_all(struct session *s, struct publish *p, size_t n, int *results);
 /* Nothing open, nothing owned. */
 void publish_init(struct publish *p);
@@ -232,7 +245,8 @@ void publish_init(struct publish *p);
 void publish_done(struct session *s, struct publish *p);
 
 /* ---- group.c ---- */
-/* Adds (moves in) an upload whose content is complete; flushes when full or 50 ms old. Negative: conn_*. */
+/* Adds (moves in) an upload whose content is complete; flushes when full or 50 ms old. Negative:
+ * conn_*. */
 int group_add(struct session *s, struct publish *p);
 /* Publishes and answers all that wait. 0 or conn_* failure. */
 int group_flush(struct session *s);
@@ -250,26 +264,28 @@ struct walk;
 struct walk_item {
 	const char *path; /* relative to the start, any bytes */
 	size_t path_len;
-	const char *leaf; /* last component, in path */
-	int dir;	  /* the directory that holds it (borrowed) */
+	const char *leaf;   /* last component, in path */
+	int dir;            /* the directory that holds it (borrowed) */
 	unsigned char type; /* DT_* */
-	int error;	  /* negative: the directory cannot be read (item is that directory) */
-	bool leaving;	  /* walk_post: the directory's content is done, it can be removed */
+	int error;          /* negative: the directory cannot be read (item is that directory) */
+	bool leaving;       /* walk_post: the directory's content is done, it can be removed */
 };
 enum walk_flags { WALK_RECURSIVE = 1 << 0, WALK_POST = 1 << 1 };
-/* Takes over dir. Reserved names are never shown. 0, -ENOMEM, or -errno where dir cannot be read. */
+/* Takes over dir. Reserved names are never shown. 0, -ENOMEM, or -errno where dir cannot be read.
+ */
 int walk_new(int dir, unsigned flags, struct walk **ret);
 struct walk *walk_free(struct walk *w);
 /* 1: *ret is the next one; 0: done; negative -ENOMEM. Directories come before their content. What
- * vanishes meanwhile is left out; a path over PATH_BYTES_MAX comes with error -ENAMETOOLONG. An item
- * without a path is the start, broken while it was read. */
+ * vanishes meanwhile is left out; a path over PATH_BYTES_MAX comes with error -ENAMETOOLONG. An
+ * item without a path is the start, broken while it was read. */
 int walk_next(struct walk *w, struct walk_item *ret);
 /* Leaves out the content of the directory that was shown last. */
 void walk_skip(struct walk *w);
 /* An opaque text that walk_seek() of a fresh walk over the same start goes on after. Only after
  * walk_next() gave an item. The caller frees *ret. */
 int walk_cursor(const struct walk *w, char **ret);
-/* 0; -FTD_E_bad_request: no cursor of such a walk; -errno where a directory on the way cannot be read. */
+/* 0; -FTD_E_bad_request: no cursor of such a walk; -errno where a directory on the way cannot be
+ * read. */
 int walk_seek(struct walk *w, const char *cursor);
 /* The path, relative to the start, of the directory whose names come next. Not NUL-terminated. */
 const char *walk_where(const struct walk *w, size_t *ret_len);
