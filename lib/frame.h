@@ -1,6 +1,6 @@
 /*
  * The frame of the wire and of the control socket: a length (4 bytes, little-endian, signed 32-bit,
- * 1 to 65,536) and so many bytes of header. Pure, no logging; fuzz/frame.c.
+ * 1 to 65,536) and so many bytes of header. Pure, no logging; fuzz/fuzz_frame.c.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * JSON headers: bytes to struct through a field table, struct to bytes. Handlers never look into a
- * json_t that came from a peer. Pure, no logging; fuzz/message.c.
+ * json_t that came from a peer. Pure, no logging; fuzz/fuzz_message.c.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
  * Names from outside. Everything a peer names is checked here once and opened beneath a descriptor
- * here and nowhere else; refused at the door and by the kernel (openat2). No logging; fuzz/path.c.
+ * here and nowhere else; refused at the door and by the kernel (openat2). No logging; fuzz/fuzz_path.c.
  */
 #pragma once
 
@@ -29,7 +29,7 @@ int path_from_wire(const char *name, size_t len, char *dst);
 
 /* Opens rel ("" is the directory itself) beneath the directory dir with openat2(2):
  * RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS unless follow_inside.
- * O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK and O_NOCTTY are added. Descriptor, or -errno (ELOOP and EXDEV:
+ * O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added, and O_NOFOLLOW unless follow_inside. Descriptor, or -errno (ELOOP and EXDEV:
  * a link was in the way). */
 int path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_inside);
 

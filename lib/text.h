@@ -1,5 +1,5 @@
 /*
- * Bytes from outside made fit to show, and back. Pure, fuzzed (fuzz/text.c).
+ * Bytes from outside made fit to show, and back. Pure, fuzzed (fuzz/fuzz_text.c).
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /*
  * The client's end of a connection that speaks frames: ft over TCP, ftctl over AF_UNIX.
  * Blocking with a time limit; one thread (wire_flush() and the receiving calls read while they write,
- * so that requests written ahead never dead-lock). No logging.
+ * so that requests written ahead never dead-lock). A signal handler that ran during a wait ends it with
+ * -EINTR: receiving and flushing can be called again, a body being sent is cut. No logging.
  */
 #pragma once
 
@@ -15,17 +16,17 @@
 
 struct wire {
 	int fd;
-	uint64_t timeout_usec; /* no byte either way for so long: -ETIMEDOUT */
+	uint64_t timeout_usec; /* no byte either way for so long: -ETIMEDOUT; 0: no limit */
 	struct buf in, out;
 	uint64_t bytes_in, bytes_out;
 };
 
-/* Takes over fd and makes it non-blocking. */
+/* Takes over fd (closed on failure too) and makes it non-blocking. */
 int wire_init(struct wire *w, int fd, uint64_t timeout_usec);
 void wire_done(struct wire *w);
 
-/* Connects to host (name or address literal), trying each address; *ret_gai gets a getaddrinfo code
- * when that failed. -errno of the last try. */
+/* Connects to host (name or address literal), trying each address, each for the time limit; *ret_gai
+ * always gets the getaddrinfo code, 0 where the look-up went well. -errno of the last try. */
 int wire_connect_tcp(struct wire *w, const char *host, uint16_t port, uint64_t timeout_usec,
     int *ret_gai);
 int wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec);

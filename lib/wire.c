@@ -1,0 +1,368 @@
+#include "lib/wire.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/frame.h"
+#include "lib/io.h"
+#include "lib/message.h"
+#include "lib/own.h"
+
+enum {
+	IN_MAX = 4 << 20,
+	OUT_MAX = 256 << 10,
+	SEND_AT = 64 << 10, /* with so many bytes queued it is worth a call */
+	BODY_COPY_MAX = 16 << 10,
+	READ_SIZE = 64 << 10,
+	BODY_READ_MAX = 1 << 30,
+};
+
+int
+wire_init(struct wire *w, int fd, uint64_t timeout_usec)
+{
+	auto_close int owned = fd;
+	int r;
+
+	r = io_set_nonblock(owned, 1);
+	if (r < 0)
+		return r;
+	*w = (struct wire){ .fd = take_fd(&owned), .timeout_usec = timeout_usec };
+	buf_init(&w->in, IN_MAX);
+	buf_init(&w->out, OUT_MAX);
+	return 0;
+}
+
+void
+wire_done(struct wire *w)
+{
+	close_fd(&w->fd);
+	buf_done(&w->in);
+	buf_done(&w->out);
+}
+
+/* Waits for the events: those that came, or -ETIMEDOUT, -errno. */
+static int
+wait_for(int fd, int events, uint64_t timeout_usec)
+{
+	struct pollfd p = { .fd = fd, .events = (short)events };
+	uint64_t msec = timeout_usec / USEC_PER_MSEC + (timeout_usec % USEC_PER_MSEC > 0);
+	int r;
+
+	r = poll(&p, 1, timeout_usec == 0 ? -1 : msec > INT_MAX ? INT_MAX : (int)msec);
+	if (r < 0)
+		return -errno;
+	return r == 0 ? -ETIMEDOUT : p.revents;
+}
+
+/* Waits for a connect() under way. */
+static int
+finish_connect(int fd, uint64_t timeout_usec)
+{
+	socklen_t len = sizeof(int);
+	int r, error = 0;
+
+	r = wait_for(fd, POLLOUT, timeout_usec);
+	if (r < 0)
+		return r;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0)
+		return -errno;
+	return -error;
+}
+
+/* A connected socket or -errno. */
+static int
+connect_one(const struct addrinfo *ai, uint64_t timeout_usec)
+{
+	auto_close int fd = -1;
+	int on = 1, r;
+
+	fd = socket(ai->ai_family, ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
+	if (fd < 0)
+		return -errno;
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) < 0) {
+		if (errno != EINPROGRESS)
+			return -errno;
+		r = finish_connect(fd, timeout_usec);
+		if (r < 0)
+			return r;
+	}
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
+int
+wire_connect_tcp(struct wire *w, const char *host, uint16_t port, uint64_t timeout_usec,
+		 int *ret_gai)
+{
+	const struct addrinfo hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV,
+	};
+	struct addrinfo *list;
+	char service[8];
+	int fd = -EHOSTUNREACH;
+
+	(void)snprintf(service, sizeof(service), "%u", port);
+	*ret_gai = getaddrinfo(host, service, &hints, &list);
+	if (*ret_gai != 0)
+		return *ret_gai == EAI_SYSTEM ? -errno : -EHOSTUNREACH;
+	for (const struct addrinfo *ai = list; ai != NULL && fd < 0; ai = ai->ai_next) {
+		fd = connect_one(ai, timeout_usec);
+		if (fd == -EINTR)
+			break;
+	}
+	freeaddrinfo(list);
+	return fd < 0 ? fd : wire_init(w, fd, timeout_usec);
+}
+
+int
+wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	struct timeval limit = {
+		.tv_sec = (time_t)(timeout_usec / USEC_PER_SEC),
+		.tv_usec = (suseconds_t)(timeout_usec % USEC_PER_SEC),
+	};
+	auto_close int fd = -1;
+	size_t len = strlen(path);
+
+	if (len >= sizeof(sun.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sun.sun_path, path, len + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* a full queue makes a blocking connect() wait, for as long as a send may take */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+		return -errno;
+	if (connect(fd, (const struct sockaddr *)&sun, sizeof(sun)) < 0)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	return wire_init(w, take_fd(&fd), timeout_usec);
+}
+
+/* One recv() behind what is there: bytes, 0 at the end, -EAGAIN, -ENOBUFS where it is full, -errno.
+ */
+static ssize_t
+receive(struct wire *w)
+{
+	size_t room = w->in.max - buf_len(&w->in);
+	uint8_t *at;
+	ssize_t n;
+	int r;
+
+	if (room == 0)
+		return -ENOBUFS;
+	r = buf_reserve(&w->in, room < READ_SIZE ? room : READ_SIZE, &at);
+	if (r < 0)
+		return r;
+	n = recv(w->fd, at, buf_room(&w->in), MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	buf_added(&w->in, (size_t)n);
+	w->bytes_in += (uint64_t)n;
+	return n;
+}
+
+/* One sendmsg() of what is queued and of the body behind it; takes what went off both. */
+static int
+send_some(struct wire *w, struct iovec *body)
+{
+	struct iovec iov[2] = {
+		{ .iov_base = buf_data(&w->out), .iov_len = buf_len(&w->out) },
+		*body,
+	};
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+	size_t queued;
+	ssize_t n;
+
+	n = sendmsg(w->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n < 0)
+		return -errno;
+	w->bytes_out += (uint64_t)n;
+	queued = (size_t)n < iov[0].iov_len ? (size_t)n : iov[0].iov_len;
+	buf_consume(&w->out, queued);
+	body->iov_base = (uint8_t *)body->iov_base + ((size_t)n - queued);
+	body->iov_len -= (size_t)n - queued;
+	return 0;
+}
+
+/* Sends all that is queued and the body, and keeps what comes in meanwhile. */
+static int
+send_all(struct wire *w, struct iovec *body)
+{
+	bool reading =
+	    true; /* until the end or an error, which the next receiving call meets again */
+	int events, r;
+
+	while (buf_len(&w->out) > 0 || body->iov_len > 0) {
+		r = send_some(w, body);
+		if (r == 0)
+			continue;
+		if (r != -EAGAIN) {
+			buf_consume(&w->out, buf_len(&w->out)); /* nobody will ever take it */
+			return r;
+		}
+		events = reading && buf_len(&w->in) < IN_MAX ? POLLIN | POLLOUT : POLLOUT;
+		r = wait_for(w->fd, events, w->timeout_usec);
+		if (r < 0)
+			return r;
+		if ((r & events & POLLIN) != 0)
+			reading = receive(w) > 0;
+	}
+	return 0;
+}
+
+int
+wire_put(struct wire *w, json_t *object)
+{
+	int r;
+
+	r = message_append(&w->out, object);
+	if (r < 0)
+		return r;
+	return buf_len(&w->out) >= SEND_AT ? wire_flush(w) : 0;
+}
+
+int
+wire_put_body(struct wire *w, const void *data, size_t len)
+{
+	struct iovec body = { .iov_len = len };
+	int r;
+
+	if (len > BODY_COPY_MAX) {
+		memcpy(&body.iov_base, &data, sizeof(data)); /* sendmsg() only reads it */
+		return send_all(w, &body);
+	}
+	r = buf_append(&w->out, data, len);
+	if (r < 0)
+		return r;
+	return buf_len(&w->out) >= SEND_AT ? wire_flush(w) : 0;
+}
+
+int
+wire_flush(struct wire *w)
+{
+	struct iovec none = { 0 };
+
+	return send_all(w, &none);
+}
+
+size_t
+wire_pending(const struct wire *w)
+{
+	return buf_len(&w->out);
+}
+
+/* Flushes; a server that takes no more may have said why, so that is no failure yet. */
+static int
+flush_to_read(struct wire *w)
+{
+	int r = wire_flush(w);
+
+	return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+int
+wire_get(struct wire *w, json_t **ret)
+{
+	const char *header;
+	size_t len, used;
+	ssize_t n;
+	int r;
+
+	r = flush_to_read(w);
+	if (r < 0)
+		return r;
+	for (;;) {
+		r = frame_next(buf_data(&w->in), buf_len(&w->in), &header, &len, &used);
+		if (r < 0)
+			return r;
+		if (r > 0)
+			break;
+		n = receive(w);
+		if (n == 0)
+			return buf_len(&w->in) > 0 ? -EPIPE : -ENODATA;
+		if (n < 0 && n != -EAGAIN)
+			return (int)n;
+		if (n == -EAGAIN && (r = wait_for(w->fd, POLLIN, w->timeout_usec)) < 0)
+			return r;
+	}
+	r = message_parse(header, len, ret);
+	buf_consume(&w->in, used);
+	return r;
+}
+
+int
+wire_ready(struct wire *w)
+{
+	const char *header;
+	size_t len, used;
+	ssize_t n;
+
+	while (frame_next(buf_data(&w->in), buf_len(&w->in), &header, &len, &used) == 0) {
+		n = receive(w);
+		if (n == -EAGAIN)
+			return 0;
+		if (n < 0)
+			return (int)n;
+		if (n == 0)
+			return 1;
+	}
+	return 1;
+}
+
+/* What has been read ahead, at most size bytes. */
+static int
+take_read(struct wire *w, void *dst, size_t size)
+{
+	size_t n = size < buf_len(&w->in) ? size : buf_len(&w->in);
+
+	memcpy(dst, buf_data(&w->in), n);
+	buf_consume(&w->in, n);
+	return (int)n;
+}
+
+int
+wire_get_body(struct wire *w, void *dst, size_t size)
+{
+	ssize_t n;
+	int r;
+
+	if (size > BODY_READ_MAX)
+		size = BODY_READ_MAX;
+	if (buf_len(&w->in) == 0) {
+		r = flush_to_read(w);
+		if (r < 0)
+			return r;
+	}
+	if (buf_len(&w->in) > 0)
+		return take_read(w, dst, size);
+	for (;;) {
+		n = recv(w->fd, dst, size, MSG_DONTWAIT);
+		if (n > 0)
+			break;
+		if (n == 0)
+			return -EPIPE;
+		if (errno != EAGAIN)
+			return -errno;
+		r = wait_for(w->fd, POLLIN, w->timeout_usec);
+		if (r < 0)
+			return r;
+	}
+	w->bytes_in += (uint64_t)n;
+	return (int)n;
+}
