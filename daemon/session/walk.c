@@ -207,7 +207,7 @@ type_of(int dir, const char *leaf, unsigned char *ret)
 
 	if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	*ret = IFTODT(st.st_mode);
+	*ret = (unsigned char)IFTODT(st.st_mode);
 	return 0;
 }
 
