@@ -16,6 +16,7 @@
 #include "daemon/common/board.h"
 #include "daemon/common/packet.h"
 #include "daemon/config/config.h"
+#include "daemon/supervisor/ids.h"
 
 struct admission; /* admission.c */
 struct control;	  /* control.c */
@@ -52,11 +53,14 @@ struct supervisor {
 	bool draining;
 	uint64_t drain_deadline_usec;
 
+	bool started_as_root; /* and went over to run_as: that uid is then nobody special on the control socket */
+
 	int runtime_dir;
 	struct boards boards;
 	struct listeners *listeners;
 	struct admission *admission;
 	struct house *houses[HOUSE_KINDS]; /* of the current generation */
+	struct ids ids;			   /* numbers of sessions and transfers */
 	struct session **slots;		   /* boards.slots of them; NULL: free */
 	uint32_t sessions;		   /* slots in use */
 	struct control *control;
