@@ -55,15 +55,16 @@ struct session {
 	struct beat *beat;
 	struct group *group;
 	struct digest *digest; /* scratch of the transfer under way */
-	uint8_t
-	    *chunk; /* SESSION_CHUNK bytes for contents, mapped on first use, trimmed when idle */
-	uint64_t transfers;  /* ordinals given */
-	unsigned touched;    /* bit per share below 32, bit 31 for the rest: written since the last
-				commit */
+	/* SESSION_CHUNK bytes for contents, from session_chunk(); trimmed when idle */
+	uint8_t *chunk;
+	uint64_t transfers; /* ordinals given */
+	/* written since the last commit: a bit per share below 31, bit 31 for the rest */
+	unsigned touched;
 	uint64_t written;    /* files published since the last commit */
 	char staging_id[17]; /* 16 random digits: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
 	mode_t umask;
+	bool leaving; /* only the last words are left to be sent */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
 
@@ -75,9 +76,35 @@ struct request {
 	bool more;      /* pieces follow */
 	bool has_body;  /* the key body was there */
 	uint64_t body;  /* its value */
-	unsigned rights,
-	    rights_to; /* what the operation's row asks: handlers give them to shares_authorise() */
+	/* what the operation's row asks on filename and on to: handlers give it to
+	 * shares_authorise() */
+	unsigned rights, rights_to;
 };
+
+/* ---- session.c ---- */
+/* Descriptors and pages of a session that starts; taken over. */
+struct session_start {
+	const struct config *config;
+	const struct board_public *public;
+	const struct board_orders *orders;
+	struct board_report *report;
+	uint64_t number;
+	struct access_subject subject;
+	bool hello; /* the gate has answered one */
+	mode_t umask;
+	int connection, privilege;
+};
+/* Opens nothing yet but takes everything over. 0 or -errno. */
+int session_init(struct session *s, const struct session_start *start);
+/* Opens the roots of the shares that are there for the subject; one that fails stays closed. */
+void session_open_shares(struct session *s);
+/* Serves the connection to its end and closes it in order. */
+void session_serve(struct session *s);
+void session_done(struct session *s);
+/* s->chunk, mapped if it is not. NULL without memory. */
+uint8_t *session_chunk(struct session *s);
+/* The supervisor wants this session to end, or is gone itself. */
+bool session_ending(const struct session *s);
 
 /* ---- conn.c ----
  * All return 0 or positive, or negative: -ENODATA (the client is gone: end quietly), -ETIMEDOUT
@@ -114,6 +141,10 @@ int reply_more(struct session *s, const struct request *rq, json_t *extra);
  * err_text(r); extra (stolen) e.g. current, limit, retry_after_ms, close, name. Logs nothing. */
 int
 reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra);
+/* The same object without an id, for those who send it otherwise. NULL without memory. */
+json_t *reply_error_object(int r, const char *message, json_t *extra);
+/* {"status":"continue"}: the body may come now. */
+int reply_continue(struct session *s, const struct request *rq);
 
 /* ---- dispatch.c ---- */
 /* Handlers: answer the request themselves. They return 0 (go on), 1 (close after flushing), or a
@@ -125,12 +156,15 @@ int dispatch_one(struct session *s);
 /* Reads the next header (waits). The caller owns *ret. -FTD_E_bad_frame, -FTD_E_bad_request or
  * conn_*. */
 int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq);
-/* Decodes by table or answers bad_request naming the key: 1 decoded, 0 refused and answered,
- * negative end. */
+/* Decodes by table or answers bad_request naming the key, or unsupported where need lists a key
+ * that the table does not have: 1 decoded, 0 refused and answered, negative end. Every handler
+ * calls it (n = 0: no keys of its own) and frees names with message_args_done(). */
 int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields,
 		    size_t n, void *args, uint64_t *ret_has);
-/* The same check of need for requests without a table of their own is dispatch_decode() with n = 0;
- * every handler decodes. */
+/* The same without the answer: 0, or the refusal with *ret_message in words (DISPATCH_WHY_MAX). */
+enum { DISPATCH_WHY_MAX = 160, DISPATCH_PIECE_MAX = 64 << 20 };
+int dispatch_read(const struct request *rq, const struct message_field *fields, size_t n,
+		  void *args, uint64_t *ret_has, char *ret_message);
 /* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is
  * the request to be answered after the one under way (dispatch_cancel_done() answers and frees it);
  * 0: no. */
@@ -141,9 +175,15 @@ int dispatch_cancel_done(struct session *s, struct request *cancel);
 /* Looks at the orders: 0 go on; -ECANCELED with *ret_code ("cancelled", "draining") when this
  * transfer or this session is to end now; never waits. */
 int gap_check(struct session *s, const char **ret_code);
+/* The administrator ends this session, whatever it is doing. */
+bool gap_kicked(const struct session *s);
+/* The reason that goes with orders->quit; buf holds BOARD_TEXT_MAX. Returns buf. */
+const char *gap_reason(const struct session *s, char *buf);
 
 /* ---- report.c: the session's page ---- */
 void report_state(struct session *s, enum board_state state);
+void report_heartbeat(struct session *s);
+void report_request(struct session *s);
 /* size UINT64_MAX: unknown. Gives the transfer its ordinal. */
 void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
 			   uint64_t size);
@@ -151,6 +191,12 @@ void report_transfer_progress(struct session *s, uint64_t offset);
 /* result "ok" or a code; writes the journal record, counters and goes back to BOARD_WORKING.
  * bytes_moved: content bytes that went over the wire for it (uploads count in, downloads out). */
 void report_transfer_end(struct session *s, const char *result, const char *reason);
+/* An upload that is wholly received and now waits for its group: its ordinal, to be ended later
+ * with report_upload_end(). */
+uint64_t report_transfer_park(struct session *s);
+struct publish;
+void report_upload_end(struct session *s, const struct publish *p, const char *result,
+		       const char *reason);
 
 /* ---- shares.c: names to places ---- */
 struct place {
@@ -168,6 +214,9 @@ int shares_authorise(struct session *s, const struct place *p, unsigned need);
 /* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for
  * a subject without the right to list. */
 int shares_conceal(const struct session *s, const struct place *p, int r);
+/* Whether shares hang beneath the normalised name: it is a directory then, whatever the storage has
+ * there, and cannot be made, replaced, renamed or removed. */
+bool shares_above(const struct session *s, const char *name);
 /* The visible child names that shares put into the virtual or real directory name ("" is the root):
  * calls child for each distinct one. */
 int shares_children(struct session *s, const char *name,
@@ -196,9 +245,8 @@ json_t *entry_json(const char *name, size_t name_len, const struct entry_stat *s
 /* ---- staging.c ---- */
 struct staging {
 	int dir; /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
-	char name[48]; /* its name there; "": published, or none */
-	char
-	    marker[48]; /* name of the note in .ftd/staging for one that lies elsewhere; "": none */
+	char name[48];   /* its name there; "": published, or none */
+	char marker[48]; /* the note in .ftd/staging of one that lies elsewhere; "": none */
 	int marker_fd;
 	unsigned share;
 	int fd;      /* read-write, held by an OFD lock */
@@ -219,8 +267,8 @@ struct publish {
 	struct staging staging; /* moved in */
 	int target_dir;         /* owned */
 	char leaf[PATH_COMPONENT_MAX + 1];
-	unsigned rights; /* of the subject there: without RIGHT_LIST nothing is told, see
-			    doc/PROTOCOL.md */
+	unsigned
+	    rights; /* of the subject there: without RIGHT_LIST nothing is told of what exists */
 	enum publish_how how;
 	bool match; /* if_match: */
 	char etag[ENTRY_ETAG_MAX];

@@ -1,0 +1,147 @@
+#include "daemon/session/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/common/rolelog.h"
+#include "lib/clock.h"
+
+/* The page is shared memory: nothing here makes a system call but the record of a transfer's end.
+ */
+
+static struct board_report *
+begin(struct session *s)
+{
+	board_write_begin(&s->report->seq);
+	s->report->heartbeat_usec = clock_usec();
+	return s->report;
+}
+
+static void
+end(struct session *s)
+{
+	board_write_end(&s->report->seq);
+}
+
+static void
+set_state(struct board_report *p, enum board_state state)
+{
+	if (p->state != (uint32_t)state)
+		p->since_usec = p->heartbeat_usec;
+	p->state = (uint32_t)state;
+}
+
+void
+report_state(struct session *s, enum board_state state)
+{
+	struct board_report *p = begin(s);
+
+	set_state(p, state);
+	end(s);
+}
+
+void
+report_heartbeat(struct session *s)
+{
+	(void)begin(s);
+	end(s);
+}
+
+void
+report_request(struct session *s)
+{
+	struct board_report *p = begin(s);
+
+	p->requests++;
+	set_state(p, BOARD_WORKING);
+	end(s);
+}
+
+void
+report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
+		      uint64_t size)
+{
+	size_t len = strlen(path);
+	size_t cut = len > BOARD_PATH_MAX ? len - BOARD_PATH_MAX : 0;
+	struct board_report *p = begin(s);
+
+	p->transfer = ++s->transfers;
+	p->transfer_started_usec = p->progress_usec = p->heartbeat_usec;
+	p->transfer_started_real_ns = clock_real_ns();
+	p->size = size;
+	p->offset = 0;
+	p->upload = upload;
+	p->path_len = (uint32_t)(len - cut);
+	memcpy(p->path, path + cut, len - cut);
+	(void)snprintf(p->opt, sizeof(p->opt), "%s", opt);
+	set_state(p, upload ? BOARD_RECEIVING : BOARD_SENDING);
+	end(s);
+}
+
+void
+report_transfer_progress(struct session *s, uint64_t offset)
+{
+	struct board_report *p = begin(s);
+
+	if (offset > p->offset) {
+		*(p->upload ? &p->bytes_in : &p->bytes_out) += offset - p->offset;
+		p->progress_usec = p->heartbeat_usec;
+	}
+	p->offset = offset;
+	end(s);
+}
+
+/* No transfer is under way any more. */
+static void
+clear_transfer(struct board_report *p)
+{
+	p->transfer = 0;
+	p->path_len = 0;
+	p->offset = 0;
+	set_state(p, BOARD_WORKING);
+}
+
+static void
+count(struct board_report *p, bool upload, bool good)
+{
+	p->failed += !good;
+	p->uploads += good && upload;
+	p->downloads += good && !upload;
+}
+
+void
+report_transfer_end(struct session *s, const char *result, const char *reason)
+{
+	struct board_report *p = s->report;
+
+	rolelog_transfer(p->opt, p->transfer, p->path, p->path_len, p->offset,
+			 clock_usec() - p->transfer_started_usec, result, reason);
+	p = begin(s);
+	count(p, p->upload != 0, strcmp(result, "ok") == 0);
+	clear_transfer(p);
+	end(s);
+}
+
+uint64_t
+report_transfer_park(struct session *s)
+{
+	uint64_t transfer = s->report->transfer;
+	struct board_report *p = begin(s);
+
+	clear_transfer(p);
+	end(s);
+	return transfer;
+}
+
+void
+report_upload_end(struct session *s, const struct publish *p, const char *result,
+		  const char *reason)
+{
+	struct board_report *page;
+
+	rolelog_transfer("upload", p->transfer, p->name, strlen(p->name), p->bytes,
+			 clock_usec() - p->started_usec, result, reason);
+	page = begin(s);
+	count(page, true, strcmp(result, "ok") == 0);
+	end(s);
+}
