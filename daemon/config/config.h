@@ -1,7 +1,7 @@
 /*
- * The configuration as one flat object without pointers: the supervisor parses ftd.conf into a fresh
- * one, checks it whole, and hands it to the houses as a sealed memory file that they map read-only.
- * Parsing and checking never log: they collect problems. Fuzzed (fuzz/config.c).
+ * The configuration as one flat object without pointers: the supervisor parses ftd.conf into a
+ * fresh one, checks it whole, and hands it to the houses as a sealed memory file that they map
+ * read-only. Parsing and checking never log: they collect problems. Fuzzed (fuzz/fuzz_config.c).
  */
 #pragma once
 
@@ -30,7 +30,13 @@ enum config_durability { CONFIG_DURABILITY_FULL, CONFIG_DURABILITY_FILE, CONFIG_
 enum config_links { CONFIG_LINKS_DENY, CONFIG_LINKS_INSIDE };
 enum config_log_target { CONFIG_LOG_AUTO, CONFIG_LOG_JOURNAL, CONFIG_LOG_STDERR };
 /* syslog levels, most severe first */
-enum config_log_level { CONFIG_LOG_ERROR = 3, CONFIG_LOG_WARNING, CONFIG_LOG_NOTICE, CONFIG_LOG_INFO, CONFIG_LOG_DEBUG };
+enum config_log_level {
+	CONFIG_LOG_ERROR = 3,
+	CONFIG_LOG_WARNING,
+	CONFIG_LOG_NOTICE,
+	CONFIG_LOG_INFO,
+	CONFIG_LOG_DEBUG
+};
 
 enum config_right {
 	RIGHT_READ = 1 << 0,
@@ -41,6 +47,13 @@ enum config_right {
 	RIGHT_MKDIR = 1 << 5,
 	RIGHT_RENAME = 1 << 6,
 	RIGHT_ALL = (1 << 7) - 1,
+};
+
+/* The options that have a line of their own in struct config, by the names of their fields. */
+enum config_option {
+#define OPTION(path, field, type, fallback, min, max, live, text) CONFIG_AT_##field,
+#include "daemon/config/options.def"
+	CONFIG_OPTIONS,
 };
 
 struct config_listener {
@@ -56,8 +69,9 @@ struct config_subnets {
 };
 
 struct config_share {
-	char path[CONFIG_SHARE_PATH_MAX]; /* normalised as by path_from_wire(): "" is the root, "pub/iso" */
-	char root[PATH_MAX];		  /* absolute directory */
+	char path[CONFIG_SHARE_PATH_MAX]; /* normalised as by path_from_wire(): "" is the root,
+					     "pub/iso" */
+	char root[PATH_MAX];              /* absolute directory */
 	enum config_where anonymous;
 	unsigned rights; /* RIGHT_* */
 	enum config_durability durability;
@@ -66,8 +80,9 @@ struct config_share {
 };
 
 struct config {
-	uint64_t size; /* sizeof(struct config): the houses refuse another layout */
-	char file[PATH_MAX];
+	uint64_t size;            /* sizeof(struct config): the houses refuse another layout */
+	char file[PATH_MAX];      /* absolute where it came from a file */
+	int line[CONFIG_OPTIONS]; /* where each option is set, 0: the default is in force */
 
 	char run_as[CONFIG_TEXT_MAX];
 	enum config_sandbox sandbox;
@@ -93,6 +108,8 @@ struct config {
 	struct config_share shares[CONFIG_SHARES_MAX];
 };
 
+enum { CONFIG_PROBLEMS_MAX = 500 };
+
 /* What is wrong, in the order of the file: every problem, not only the first. */
 struct config_problem {
 	bool fatal; /* else a warning */
@@ -100,8 +117,9 @@ struct config_problem {
 	char *text; /* with the cure */
 };
 struct config_problems {
-	struct config_problem *list;
+	struct config_problem *list; /* at most CONFIG_PROBLEMS_MAX */
 	size_t n;
+	bool fatal; /* one of them is, also of those there was no room for */
 	char file[PATH_MAX];
 };
 void config_problems_done(struct config_problems *p);
@@ -110,15 +128,22 @@ bool config_problems_fatal(const struct config_problems *p);
 void config_problems_print(const struct config_problems *p, FILE *to);
 
 /* Parses and checks the file (all that can be known without binding or opening shares).
- * The caller frees *ret. 0; -EINVAL: *problems says why and *ret is untouched; -errno, said there too. */
+ * The caller frees *ret. 0; -EINVAL: *problems says why and *ret is untouched; -errno, said there
+ * too. */
 int config_load(const char *file, struct config **ret, struct config_problems *problems);
 /* The same from memory; name is what problems call the file. */
-int config_parse(const char *text, const char *name, struct config **ret, struct config_problems *problems);
+int config_parse(const char *text, const char *name, struct config **ret,
+		 struct config_problems *problems);
 
-/* Checks of the machine: share roots are directories, run_as and groups exist, addresses can be bound
- * unless listed in skip (as "address:port"), descriptor limit. Adds to problems. 0 or -EINVAL. */
+/* Checks of the machine: share roots are directories, run_as and groups exist, addresses can be
+ * bound unless listed in skip (as "address:port"), descriptor limit. Adds to problems. 0 or
+ * -EINVAL. */
 int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
-    struct config_problems *problems);
+			 struct config_problems *problems);
+
+/* Warns of share roots that the installed systemd unit keeps read-only, with the drop-in that helps
+ * (for ftd --check). */
+void config_check_unit(const struct config *c, struct config_problems *problems);
 
 /* Adds a problem (printf); used by the supervisor for what only binding can tell. */
 void config_problem_add(struct config_problems *p, bool fatal, int line, const char *format, ...)
@@ -126,16 +151,20 @@ void config_problem_add(struct config_problems *p, bool fatal, int line, const c
 
 enum config_live { CONFIG_LIVE_NOW, CONFIG_LIVE_NEW_SESSIONS, CONFIG_LIVE_RESTART };
 
-/* Every option with its effective value, as "limits.sessions" / "1024" (a value as in the file, lists
- * and groups in one line). Stops at a negative answer and returns it. */
-int config_each(const struct config *c,
-    int (*row)(void *userdata, const char *path, const char *value, enum config_live live), void *userdata);
+/* Every option with its effective value, as "limits.sessions" / "1024" (a value as in the file,
+ * lists and groups in one line). Stops at a negative answer and returns it. */
+int
+config_each(const struct config *c,
+	    int (*row)(void *userdata, const char *path, const char *value, enum config_live live),
+	    void *userdata);
 
 /* The options whose values differ. */
 int config_diff(const struct config *old, const struct config *new,
-    int (*row)(void *userdata, const char *path, const char *before, const char *after, enum config_live live),
-    void *userdata);
+		int (*row)(void *userdata, const char *path, const char *before, const char *after,
+			   enum config_live live),
+		void *userdata);
 
-/* The longest share whose path is a prefix of name (normalised), or NULL; *ret_rest points at what is
- * left of name beneath it. */
-const struct config_share *config_share_of(const struct config *c, const char *name, const char **ret_rest);
+/* The longest share whose path is a prefix of name (normalised), or NULL; *ret_rest points at what
+ * is left of name beneath it. */
+const struct config_share *
+config_share_of(const struct config *c, const char *name, const char **ret_rest);

@@ -1,0 +1,102 @@
+#include "daemon/config/check.h"
+
+#include <string.h>
+
+/* Whether a listener on a takes the connections to b, too: "::" serves both families. */
+static bool
+covers(const union addr *a, const union addr *b)
+{
+	char a_text[ADDR_TEXT_MAX], b_text[ADDR_TEXT_MAX];
+
+	if (a->sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->in6.sin6_addr))
+		return true;
+	if (a->sa.sa_family == AF_INET && a->in.sin_addr.s_addr == htonl(INADDR_ANY))
+		return b->sa.sa_family == AF_INET;
+	return strcmp(addr_format_host(a, a_text), addr_format_host(b, b_text)) == 0;
+}
+
+static void
+check_pair(const struct config_listener *first, const struct config_listener *second,
+	   struct config_problems *problems)
+{
+	char first_text[ADDR_TEXT_MAX], second_text[ADDR_TEXT_MAX];
+	union addr a, b;
+	socklen_t len;
+
+	if (first->port != second->port || first->port == 0)
+		return;
+	if (addr_parse(first->address, first->port, &a, &len) < 0 ||
+	    addr_parse(second->address, second->port, &b, &len) < 0)
+		return;
+	if (covers(&a, &b) || covers(&b, &a))
+		config_problem_add(
+		    problems, true, second->line,
+		    "listen: %s and %s are the same or one includes the other; leave one out",
+		    addr_format(&a, first_text), addr_format(&b, second_text));
+}
+
+static void
+check_listeners(const struct config *c, struct config_problems *problems)
+{
+	for (unsigned i = 1; i < c->n_listen; i++)
+		for (unsigned j = 0; j < i; j++)
+			check_pair(&c->listen[j], &c->listen[i], problems);
+}
+
+static void
+check_share_paths(const struct config *c, struct config_problems *problems)
+{
+	for (unsigned i = 1; i < c->n_shares; i++)
+		for (unsigned j = 0; j < i; j++)
+			if (strcmp(c->shares[i].path, c->shares[j].path) == 0)
+				config_problem_add(
+				    problems, true, c->shares[i].line,
+				    "shares: the path \"/%s\" is taken by the share of line %d",
+				    c->shares[i].path, c->shares[j].line);
+}
+
+/* Without TLS and users in this version, who may speak plain text and who may use a share
+ * anonymously have to agree. */
+static void
+check_reachable(const struct config *c, struct config_problems *problems)
+{
+	enum config_where widest = CONFIG_NEVER;
+
+	if (c->plaintext == CONFIG_NEVER) {
+		config_problem_add(
+		    problems, true, c->line[CONFIG_AT_plaintext],
+		    "plaintext: \"never\" leaves nobody to talk to: this version has no TLS yet");
+		return;
+	}
+	for (unsigned i = 0; i < c->n_shares; i++) {
+		const struct config_share *s = &c->shares[i];
+
+		if (s->anonymous > widest)
+			widest = s->anonymous;
+		if (s->anonymous == CONFIG_NEVER)
+			config_problem_add(problems, false, s->line,
+					   "shares: nobody can use \"/%s\": anonymous = \"never\", "
+					   "and this version has no users yet",
+					   s->path);
+		else if (s->anonymous > c->plaintext)
+			config_problem_add(problems, false, s->line,
+					   "shares: only this machine can use \"/%s\" while "
+					   "plaintext = \"loopback\"",
+					   s->path);
+	}
+	if (c->plaintext > widest && widest != CONFIG_NEVER)
+		config_problem_add(problems, false, c->line[CONFIG_AT_plaintext],
+				   "plaintext: other machines may connect, but no share has "
+				   "anonymous = \"anywhere\"");
+}
+
+void
+check_whole(const struct config *c, struct config_problems *problems)
+{
+	check_listeners(c, problems);
+	check_share_paths(c, problems);
+	check_reachable(c, problems);
+	if (c->access_allow.n == 0)
+		config_problem_add(problems, false, c->line[CONFIG_AT_access_allow],
+				   "access.allow: the list is empty: nobody is served");
+}

@@ -1,0 +1,216 @@
+#include <errno.h>
+#include <grp.h>
+#include <inttypes.h>
+#include <pwd.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "daemon/config/config.h"
+#include "lib/own.h"
+
+enum {
+	MACHINE_FDS_SESSION = 4, /* the supervisor's descriptors for one session */
+	MACHINE_FDS_OTHER = 64,
+};
+
+#define WRITING_RIGHTS (RIGHT_ALL & ~(unsigned)(RIGHT_READ | RIGHT_LIST))
+
+static bool
+becomes_user(const struct config *c)
+{
+	return geteuid() == 0 && strcmp(c->run_as, "root") != 0;
+}
+
+/* Whether the user certainly cannot write there. What group or ACL allow is not judged. */
+static bool
+unwritable(const struct stat *st, uid_t uid)
+{
+	return uid != 0 && st->st_uid != uid && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+}
+
+static void
+check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems *problems)
+{
+	const struct config_share *s = &c->shares[i];
+	const char *owner = becomes_user(c) ? c->run_as : "";
+	struct stat st;
+
+	if (stat(s->root, &st) < 0 && errno == ENOENT)
+		config_problem_add(
+		    problems, true, s->line,
+		    "shares[%u].root: there is no %s; make it with: mkdir -p '%s'%s%s%s%s%s", i,
+		    s->root, s->root, *owner ? " && chown " : "", owner, *owner ? ": '" : "",
+		    *owner ? s->root : "", *owner ? "'" : "");
+	else if (stat(s->root, &st) < 0)
+		config_problem_add(problems, true, s->line, "shares[%u].root: %s: %s", i, s->root,
+				   strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		config_problem_add(problems, true, s->line,
+				   "shares[%u].root: %s is not a directory", i, s->root);
+	else if ((s->rights & WRITING_RIGHTS) != 0 && unwritable(&st, uid))
+		config_problem_add(problems, false, s->line,
+				   "shares[%u].root: %s cannot write to %s; chown it, or set "
+				   "rights = \"readonly\"",
+				   i, *owner ? owner : "this user", s->root);
+}
+
+static void
+check_roots(const struct config *c, struct config_problems *problems)
+{
+	const struct passwd *user = becomes_user(c) ? getpwnam(c->run_as) : NULL;
+	uid_t uid = user != NULL ? user->pw_uid : geteuid();
+
+	for (unsigned i = 0; i < c->n_shares; i++)
+		check_root(c, i, uid, problems);
+}
+
+static void
+check_user(const struct config *c, struct config_problems *problems)
+{
+	if (becomes_user(c) && getpwnam(c->run_as) == NULL)
+		config_problem_add(problems, true, c->line[CONFIG_AT_run_as],
+				   "run_as: there is no user \"%s\"; add one with systemd-sysusers "
+				   "or: useradd --system "
+				   "--shell /usr/sbin/nologin %s; or set run_as = \"root\"",
+				   c->run_as, c->run_as);
+}
+
+/* Only root can give the socket away, so that a missing group keeps only root from starting. */
+static void
+check_group(const char *option, const char *group, int line, struct config_problems *problems)
+{
+	if (getgrnam(group) == NULL)
+		config_problem_add(
+		    problems, geteuid() == 0, line,
+		    "%s: there is no group \"%s\"; add it with: groupadd --system %s", option,
+		    group, group);
+}
+
+static int
+try_bind(const char *address, uint16_t port, int type, char *ret_text)
+{
+	auto_close int fd = -1;
+	int on = 1, off = 0;
+	union addr a;
+	socklen_t len;
+	int r;
+
+	r = addr_parse(address, port, &a, &len);
+	if (r < 0)
+		return r;
+	(void)addr_format(&a, ret_text);
+	fd = socket(a.sa.sa_family, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* datagram sockets would share the port */
+	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
+		return -errno;
+	if (a.sa.sa_family == AF_INET6 &&
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)
+		return -errno;
+	return bind(fd, &a.sa, len) < 0 ? -errno : 0;
+}
+
+static bool
+is_skipped(const char *text, const char *const *skip, size_t n_skip)
+{
+	for (size_t i = 0; i < n_skip; i++)
+		if (strcmp(text, skip[i]) == 0)
+			return true;
+	return false;
+}
+
+static void
+complain_bind(const char *option, const char *text, int line, int r,
+	      struct config_problems *problems)
+{
+	switch (r) {
+	case -EADDRINUSE:
+		config_problem_add(problems, true, line,
+				   "%s: %s is in use by another program; end it or choose another "
+				   "port (ss -lntup names it)",
+				   option, text);
+		break;
+	case -EADDRNOTAVAIL:
+		config_problem_add(problems, true, line,
+				   "%s: this machine does not have the address of %s", option,
+				   text);
+		break;
+	case -EACCES:
+		config_problem_add(problems, true, line,
+				   "%s: %s: ports below 1024 need root or CAP_NET_BIND_SERVICE",
+				   option, text);
+		break;
+	case -EAFNOSUPPORT:
+		config_problem_add(
+		    problems, true, line,
+		    "%s: %s: IPv6 is off on this machine; use \"0.0.0.0\" for all IPv4 addresses",
+		    option, text);
+		break;
+	default:
+		config_problem_add(problems, true, line, "%s: %s cannot be bound: %s", option, text,
+				   strerror(-r));
+	}
+}
+
+static void
+check_bind(const char *option, const char *address, uint16_t port, int type, int line,
+	   const char *const *skip, size_t n_skip, struct config_problems *problems)
+{
+	char text[ADDR_TEXT_MAX] = "";
+	int r = try_bind(address, port, type, text);
+
+	if (r < 0 && !is_skipped(text, skip, n_skip))
+		complain_bind(option, text, line, r, problems);
+}
+
+static void
+check_addresses(const struct config *c, const char *const *skip, size_t n_skip,
+		struct config_problems *problems)
+{
+	char option[32];
+
+	for (unsigned i = 0; i < c->n_listen; i++) {
+		const struct config_listener *l = &c->listen[i];
+
+		(void)snprintf(option, sizeof(option), "listen[%u]", i);
+		check_bind(option, l->address, l->port, SOCK_STREAM, l->line, skip, n_skip,
+			   problems);
+	}
+	if (c->status_address[0] != '\0')
+		check_bind("status", c->status_address, (uint16_t)c->status_port, SOCK_DGRAM,
+			   c->status_line, skip, n_skip, problems);
+}
+
+static void
+check_descriptors(const struct config *c, struct config_problems *problems)
+{
+	uint64_t need = c->sessions * MACHINE_FDS_SESSION + MACHINE_FDS_OTHER;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_max == RLIM_INFINITY ||
+	    need <= limit.rlim_max)
+		return;
+	config_problem_add(
+	    problems, true, c->line[CONFIG_AT_sessions],
+	    "limits.sessions: %" PRIu64 " sessions need %" PRIu64
+	    " descriptors, the limit is %" PRIu64
+	    "; raise LimitNOFILE= in the systemd unit (or ulimit -Hn), or lower limits.sessions",
+	    c->sessions, need, (uint64_t)limit.rlim_max);
+}
+
+int
+config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
+		     struct config_problems *problems)
+{
+	check_roots(c, problems);
+	check_user(c, problems);
+	check_group("control.group", c->control_group, c->line[CONFIG_AT_control_group], problems);
+	check_group("control.operator_group", c->control_operator_group,
+		    c->line[CONFIG_AT_control_operator_group], problems);
+	check_addresses(c, skip, n_skip, problems);
+	check_descriptors(c, problems);
+	return config_problems_fatal(problems) ? -EINVAL : 0;
+}
