@@ -26,7 +26,7 @@ buf_len(const struct buf *b)
 static inline uint8_t *
 buf_data(const struct buf *b)
 {
-	return b->mem != NULL ? b->mem + b->start : NULL;
+	return b->start > 0 ? b->mem + b->start : b->mem;
 }
 
 /* Room for at least n more bytes at the end (content may be moved to the front, memory grows by
