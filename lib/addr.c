@@ -140,10 +140,10 @@ clear_host_bits(struct subnet *s, unsigned bits)
 
 	for (unsigned i = 0; i < sizeof(s->bytes); i++) {
 		unsigned keep = bits > 8 * i ? bits - 8 * i : 0;
-		uint8_t mask = keep >= 8 ? 0xff : (uint8_t)(0xff00 >> keep);
+		unsigned mask = keep >= 8 ? 0xffU : 0xff00U >> keep & 0xffU;
 
 		had |= (s->bytes[i] & ~mask) != 0;
-		s->bytes[i] &= mask;
+		s->bytes[i] = (uint8_t)(s->bytes[i] & mask);
 	}
 	s->bits = (uint8_t)bits;
 	return had;

@@ -92,8 +92,9 @@ path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_inside)
 
 	flags |= O_CLOEXEC;
 	if (!follow_inside) {
-		flags |= O_NOFOLLOW;
 		how.resolve |= RESOLVE_NO_SYMLINKS;
+		if ((flags & O_DIRECTORY) == 0) /* else a link would be ENOTDIR, not ELOOP */
+			flags |= O_NOFOLLOW;
 	}
 	if ((flags & O_PATH) == 0) /* which openat2() takes with none of these */
 		flags |= O_NONBLOCK | O_NOCTTY;

@@ -29,8 +29,8 @@ int path_from_wire(const char *name, size_t len, char *dst);
 
 /* Opens rel ("" is the directory itself) beneath the directory dir with openat2(2):
  * RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS unless follow_inside.
- * O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added, and O_NOFOLLOW unless follow_inside. Descriptor, or -errno (ELOOP and EXDEV:
- * a link was in the way). */
+ * O_CLOEXEC, O_NONBLOCK and O_NOCTTY are added; a last component that is a link is opened only if
+ * follow_inside. Descriptor, or -errno (ELOOP and EXDEV: a link was in the way). */
 int path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_inside);
 
 /* Opens the directory that holds rel's last component (O_PATH is not used: the descriptor can be

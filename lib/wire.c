@@ -195,8 +195,11 @@ send_some(struct wire *w, struct iovec *body)
 	w->bytes_out += (uint64_t)n;
 	queued = (size_t)n < iov[0].iov_len ? (size_t)n : iov[0].iov_len;
 	buf_consume(&w->out, queued);
-	body->iov_base = (uint8_t *)body->iov_base + ((size_t)n - queued);
-	body->iov_len -= (size_t)n - queued;
+	n -= (ssize_t)queued;
+	if (n > 0) {
+		body->iov_base = (uint8_t *)body->iov_base + n;
+		body->iov_len -= (size_t)n;
+	}
 	return 0;
 }
 
