@@ -1,0 +1,54 @@
+"""Fixtures of the system and hostile tests."""
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+pytest.register_assert_rewrite("wire", "harness")
+import harness  # noqa: E402  (found through the lines above)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "heavy: takes long or much memory; left out by scripts/check --quick")
+    config.addinivalue_line("markers", "scale: thousands of connections; left out with sanitizers")
+    config.addinivalue_line("markers", "service: boots a systemd of its own; left out with sanitizers")
+
+
+def pytest_sessionstart():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@pytest.fixture
+def make_ftd():
+    """Starts daemons with settings of the test's own; each is stopped and looked after."""
+    made = []
+
+    def make(changes=None, start=True, **how):
+        daemon = harness.Daemon(changes, **how)
+        made.append(daemon)
+        return daemon.start() if start else daemon
+
+    yield make
+    try:
+        for daemon in made:
+            daemon.stop()
+    finally:
+        for daemon in made:
+            daemon.remove()
+
+
+@pytest.fixture
+def ftd(make_ftd):
+    """One daemon with one share that gives loopback every right."""
+    return make_ftd()
+
+
+@pytest.fixture
+def scratch():
+    """A directory in memory where the machine has one."""
+    with tempfile.TemporaryDirectory(prefix="ftd-scratch-", dir=harness.SCRATCH) as path:
+        yield Path(path)

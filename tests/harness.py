@@ -1,0 +1,274 @@
+"""A daemon of one's own for a test: temporary directory, free port, ended by pid, nothing left behind."""
+import grp
+import json
+import os
+import pwd
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import wire
+
+BUILD = Path(os.environ.get("FTD_BUILD") or Path(__file__).resolve().parent.parent / "build")
+SOURCE = Path(__file__).resolve().parent.parent
+FTD, FTCTL, FT = BUILD / "daemon/ftd", BUILD / "ctl/ftctl", BUILD / "client/ft"
+SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+# Sanitizers make everything slower and larger: bounds of time stretch, bounds of memory do not hold.
+SANITIZED = os.environ.get("FTD_SANITIZED") == "1"
+PATIENCE = 3 if SANITIZED else 1
+
+
+def free_port():
+    """A port free for TCP and UDP on every address, below the range that outgoing connections get."""
+    while True:
+        port = random.randrange(10000, 30000)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET6, kind) as sock:
+                    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+                    sock.bind(("::", port))
+            return port
+        except OSError:
+            continue
+
+
+def until(condition, seconds=10, what="the condition"):
+    """Waits until condition() is true and returns what it said; fails after `seconds`."""
+    end = time.monotonic() + seconds * PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"{what} did not come true in {seconds * PATIENCE} s"
+        time.sleep(0.01)
+
+
+def setting(value):
+    """A value as libconfig writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, str):
+        return json.dumps(value)
+    if isinstance(value, dict):
+        return "{ " + " ".join(f"{k} = {setting(v)};" for k, v in value.items()) + " }"
+    return "( " + ", ".join(setting(v) for v in value) + " )"
+
+
+def merged(base, changes):
+    """base with changes; groups are merged, None takes a key out, everything else replaces."""
+    result = dict(base)
+    for key, value in changes.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = merged(result[key], value)
+        else:
+            result[key] = value
+    return result
+
+
+# --- processes, from /proc
+
+def stat_fields(pid):
+    """The fields of /proc/PID/stat behind the name: state, ppid, pgrp, session, …; [] when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return []
+
+
+def processes():
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(pid):
+    return [p for p in processes() if stat_fields(p)[1:2] == [str(pid)] and stat_fields(p)[0] != "Z"]
+
+
+def in_session(session):
+    return [p for p in processes() if stat_fields(p)[3:4] == [str(session)] and stat_fields(p)[0] != "Z"]
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def private_kb(pid):
+    """Memory that would come back if the process ended, in kB."""
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
+
+
+def descriptors(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+class Daemon:
+    """`ftd` in the foreground. start() returns when it answers, stop() checks that nothing is left."""
+
+    def __init__(self, changes=None, share=None, user=None):
+        self.dir = Path(tempfile.mkdtemp(prefix="ftd-", dir=SCRATCH))
+        self.dir.chmod(0o755)
+        self.root, self.conf, self.control = self.dir / "share", self.dir / "ftd.conf", self.dir / "run/control"
+        self.root.mkdir()
+        self.control.parent.mkdir()
+        self.port, self.process, self.errors = free_port(), None, ""
+        self.url = f"ft://127.0.0.1:{self.port}"
+        if user:
+            entry = pwd.getpwnam(user)
+            for path in (self.root, self.control.parent):
+                os.chown(path, entry.pw_uid, entry.pw_gid)
+        self.settings = {
+            "run_as": user or pwd.getpwuid(os.geteuid()).pw_name,
+            "listen": [{"address": "127.0.0.1", "port": self.port}],
+            "status": {"address": "127.0.0.1", "port": self.port},
+            "control": {
+                "path": str(self.control),
+                "group": grp.getgrgid(os.getegid()).gr_name,
+                "operator_group": grp.getgrgid(os.getegid()).gr_name,
+            },
+            "limits": {"free_space": "1M", "sessions_per_address": 1024},
+            "log": {"target": "stderr", "level": "info"},
+            "shares": [merged({"path": "/", "root": str(self.root), "anonymous": "loopback",
+                               "rights": "full", "durability": "none"}, share or {})],
+        }
+        self.write_conf(changes or {})
+
+    def write_conf(self, changes):
+        """Writes the configuration anew with further changes."""
+        self.settings = merged(self.settings, changes)
+        self.conf.write_text("".join(f"{k} = {setting(v)};\n" for k, v in self.settings.items()))
+
+    # --- life
+
+    def start(self, *args):
+        self.process = subprocess.Popen([FTD, "--config", self.conf, *args], stdin=subprocess.DEVNULL,
+                                        stderr=subprocess.PIPE, start_new_session=True)
+        self.reader = threading.Thread(target=self._read_errors, daemon=True)
+        self.reader.start()
+        until(self._answers, 10, "the daemon's answer on the control socket")
+        return self
+
+    def _read_errors(self):
+        for line in self.process.stderr:
+            self.errors += line.decode(errors="replace")
+
+    def _answers(self):
+        status = self.process.poll()
+        if status is not None:
+            self.reader.join(5)
+        assert status is None, f"ftd ended with {status}:\n{self.errors}"
+        try:
+            return self.ask("status")["state"] == "ready"
+        except (OSError, wire.Closed):
+            return False
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def staged(self):
+        """Staging files anywhere beneath the share."""
+        return [p for p in self.root.rglob(".ftd*") if p.is_file() and "quota" not in p.parts]
+
+    def stop(self, status=0):
+        """SIGTERM; then the exit status is right, and no process and no staging file is left."""
+        if self.process is None:
+            return
+        process, self.process = self.process, None
+        process.send_signal(signal.SIGTERM)
+        try:
+            got = process.wait(20 * PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._kill(process)
+            raise AssertionError(f"ftd did not end in {20 * PATIENCE} s:\n{self.errors}") from None
+        self.reader.join(5)
+        left = in_session(process.pid)
+        self._kill(process)
+        assert got == status, f"ftd ended with {got}:\n{self.errors}"
+        assert not left, f"processes left: {left}\n{self.errors}"
+        assert not self.staged(), f"staging files left: {self.staged()}"
+        for trace in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer"):
+            assert trace not in self.errors, self.errors
+
+    def _kill(self, process):
+        for pid in in_session(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+    def remove(self):
+        if self.process is not None:
+            self._kill(self.process)
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    # --- talking to it
+
+    def connect(self, **how):
+        """A connection as the oldest clients have it: nothing said yet."""
+        return wire.Wire.tcp(self.port, **how)
+
+    def client(self, **how):
+        """A connection that has said hello."""
+        client = self.connect(**how)
+        client.hello()
+        return client
+
+    def ask(self, command, **args):
+        """One command on the control socket, without ftctl."""
+        with wire.Wire.unix(str(self.control)) as peer:
+            return peer.ask({"opt": command, **args})
+
+    def rows(self, command, key):
+        """All rows of a list command."""
+        with wire.Wire.unix(str(self.control)) as peer:
+            peer.send({"opt": command})
+            rows = []
+            while True:
+                header, _ = peer.answer()
+                assert header["status"] == "ok", header
+                rows += header.get(key, [])
+                if not header.get("more"):
+                    return rows
+
+    def sessions(self):
+        return self.rows("list-sessions", "sessions")
+
+    def transfers(self):
+        return self.rows("list-transfers", "transfers")
+
+    def ft(self, *args, check=True, timeout=60, **more):
+        return run(FT, *args, check=check, timeout=timeout, **more)
+
+    def ftctl(self, *args, check=True, json_out=False, timeout=20, **more):
+        options = ["--json"] if json_out else []
+        done = run(FTCTL, "-s", self.control, *options, *args, check=check, timeout=timeout, **more)
+        return json.loads(done.stdout) if json_out else done
+
+
+def run(*args, check=True, timeout=60, **more):
+    """A program to its end; its output as text."""
+    done = subprocess.run([str(a) for a in args], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=timeout * PATIENCE, **more)
+    assert not check or done.returncode == 0, f"{args}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done
+
+
+def served(ftd):
+    """The daemon still does its work for others, quickly."""
+    begin = time.monotonic()
+    with ftd.client(timeout=5 * PATIENCE) as client:
+        assert client.put("/served", b"still here")["status"] == "ok"
+        assert client.get("/served") == b"still here"
+        assert client.ask({"opt": "remove", "filename": "/served"})["status"] == "ok"
+    assert time.monotonic() - begin < 5 * PATIENCE

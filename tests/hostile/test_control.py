@@ -1,0 +1,117 @@
+"""The control socket: peers that flood, hang or never read take nothing from others."""
+import json
+import struct
+import time
+
+import pytest
+
+import wire
+from harness import PATIENCE, SANITIZED, private_kb, served, until
+
+
+def answers(ftd):
+    begin = time.monotonic()
+    assert ftd.ask("status")["state"] == "ready"
+    assert time.monotonic() - begin < 2 * PATIENCE
+
+
+def peer(ftd):
+    return wire.Wire.unix(str(ftd.control))
+
+
+def test_half_frames(ftd):
+    peers = [peer(ftd) for _ in range(4)]
+    for n, half in enumerate(peers):
+        half.sock.sendall(wire.encode({"opt": "status"})[:n + 2])
+    answers(ftd)
+    served(ftd)
+    for half in peers:
+        half.sock.settimeout(15 * PATIENCE)
+        while half.sock.recv(65536):
+            pass
+        half.close()
+    answers(ftd)
+
+
+def test_quiet_peer_may_stay(ftd):
+    with peer(ftd) as quiet:
+        time.sleep(11)
+        assert quiet.ask({"opt": "status"})["state"] == "ready"
+
+
+def test_flood_of_peers(ftd):
+    """More than are allowed: those beyond are refused, and the place comes back."""
+    peers = []
+    for _ in range(64):
+        try:
+            peers.append(peer(ftd))
+        except OSError:
+            break
+    served(ftd)
+    for each in peers:
+        each.close()
+    until(lambda: ftd.ask("status")["state"] == "ready", 5)
+
+
+def test_flood_of_requests_without_reading(ftd):
+    before = private_kb(ftd.pid)
+    with peer(ftd) as mute:
+        mute.sock.setblocking(False)
+        data = memoryview(wire.encode({"opt": "metrics"}) * 50_000)
+        sent, end = 0, time.monotonic() + 3
+        while sent < len(data) and time.monotonic() < end:
+            try:
+                sent += mute.sock.send(data[sent:sent + 65536])
+            except BlockingIOError:
+                time.sleep(0.02)
+            except OSError:
+                break
+        answers(ftd)
+        served(ftd)
+        if not SANITIZED:
+            assert private_kb(ftd.pid) - before < 2048
+        mute.sock.settimeout(20 * PATIENCE)
+        try:
+            while mute.sock.recv(65536):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass
+    answers(ftd)
+
+
+@pytest.mark.parametrize("raw", [
+    b"{", b"[]", b"{}", b'{"opt":5}', b'{"opt":"no-such"}', b'{"opt":"status","opt":"reload"}', b"\xff" * 100,
+    b'{"opt":' + b"[" * 5000, b'{"opt":"show"}', b'{"opt":"show","id":"s0"}', b'{"opt":"show","id":5}',
+    b'{"opt":"kick"}', b'{"opt":"kick","id":"s999999999999999999999"}', b'{"opt":"kick","from":"1.2.3"}',
+    b'{"opt":"wait","what":"never"}', b'{"opt":"config-show","key":"' + b"x" * 5000 + b'"}',
+    b'{"opt":"config-check","file":"/etc/shadow"}', b'{"opt":"shutdown","grace":"-1"}', b'{"opt":"shutdown","grace":5}',
+])
+def test_bad_requests(ftd, raw):
+    with peer(ftd) as client:
+        client.sock.sendall(wire.encode(raw))
+        header, _ = client.answer()
+        assert header["status"] == "error" and header["code"] and header["message"], header
+        assert "root:" not in json.dumps(header)
+    answers(ftd)
+
+
+def test_frames_split_anywhere(ftd):
+    raw = wire.encode({"opt": "version"})
+    with peer(ftd) as client:
+        for byte in raw:
+            client.sock.sendall(bytes([byte]))
+            time.sleep(0.002)
+        assert client.answer()[0]["status"] == "ok"
+
+
+def test_many_requests_in_one_write(ftd):
+    with peer(ftd) as client:
+        client.sock.sendall(wire.encode({"opt": "version"}) * 100)
+        for _ in range(100):
+            assert client.answer()[0]["status"] == "ok"
+
+
+def test_length_of_nonsense_then_silence(ftd):
+    with peer(ftd) as client:
+        client.sock.sendall(struct.pack("<i", 65536))
+        answers(ftd)
