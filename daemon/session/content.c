@@ -1,0 +1,288 @@
+#include "daemon/session/content.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/own.h"
+
+enum {
+	PIECE_MIN = 256 << 10,
+	PIECE_MAX = 64 << 20,
+	HOLE_MIN = 64 << 10, /* shorter ones cost less as zeros */
+	HOLE_MAX = 1 << 30,  /* in one frame: their digest takes time, too */
+};
+
+int
+content_algorithm(const struct message_str *digest, enum digest_algorithm *ret)
+{
+	struct digest_value v = { .algorithm = DIGEST_XXH3 };
+	bool has_value;
+	int r;
+
+	if (digest->data != NULL) {
+		r = digest_parse(digest->data, digest->len, &v, &has_value);
+		if (r < 0)
+			return r;
+	}
+	*ret = v.algorithm;
+	return 0;
+}
+
+int
+content_read(int fd, void *dst, size_t n, uint64_t at)
+{
+	uint8_t *to = dst;
+	ssize_t got;
+
+	while (n > 0) {
+		got = pread(fd, to, n, (off_t)at);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -EIO : -FTD_E_changed;
+		to += got;
+		at += (uint64_t)got;
+		n -= (size_t)got;
+	}
+	return 0;
+}
+
+int
+content_digest(struct session *s, enum digest_algorithm algorithm)
+{
+	return s->digest != NULL ? digest_reset(s->digest, algorithm)
+				 : digest_new(algorithm, &s->digest);
+}
+
+int
+content_unchanged(int fd, const struct entry_stat *st)
+{
+	struct entry_stat now;
+
+	if (entry_stat(fd, NULL, &now) < 0 || now.size != st->size || now.mtime_ns != st->mtime_ns)
+		return -FTD_E_changed;
+	return 0;
+}
+
+/* ---- frames */
+
+/* The next frame: the first one has the entry. */
+static json_t *
+frame(struct content *c)
+{
+	return c->entry != NULL ? take_ptr(c->entry) : json_object();
+}
+
+/* A frame with key: n that others follow. */
+static int
+put_counted(struct session *s, const struct request *rq, struct content *c, const char *key,
+	    uint64_t n)
+{
+	json_t *o = frame(c);
+
+	if (o == NULL || json_object_set_new(o, key, json_integer((json_int_t)n)) < 0)
+		return -ENOMEM;
+	return reply_more(s, rq, o);
+}
+
+static int
+put_digest(struct session *s, const struct request *rq, struct content *c, json_t *o)
+{
+	char text[DIGEST_TEXT_MAX];
+	struct digest_value v;
+
+	digest_final(s->digest, &v);
+	if (o == NULL || json_object_set_new(o, "digest", json_string(digest_format(&v, text))) < 0)
+		return -ENOMEM;
+	return c->more ? reply_more(s, rq, o) : reply_ok(s, rq, o);
+}
+
+/* The keys of an error: in a tree it names the file, unless the entry did so before. */
+static json_t *
+error_keys(const struct content *c)
+{
+	static const char *const keys[] = { "name", "name_hex" };
+	json_t *o = json_pack("{s:b}", "more", 1);
+
+	for (size_t i = 0; o != NULL && c->entry != NULL && i < ARRAY_SIZE(keys); i++)
+		(void)json_object_set(o, keys[i], json_object_get(c->entry, keys[i]));
+	return o;
+}
+
+/* What came is void. */
+static int
+put_error(struct session *s, const struct request *rq, struct content *c)
+{
+	if (c->stop->error < 0)
+		return stop_answer(s, rq, c->stop, NULL);
+	return reply_error(s, rq, c->error, NULL, c->more ? error_keys(c) : NULL);
+}
+
+/* ---- one frame */
+
+static int
+send_small(struct session *s, const struct request *rq, struct content *c)
+{
+	size_t n = (size_t)(c->end - c->offset);
+	json_t *o;
+	int r;
+
+	c->error = content_read(c->fd, s->chunk, n, c->offset);
+	if (c->error == 0)
+		c->error = content_unchanged(c->fd, &c->st);
+	if (c->error < 0)
+		return put_error(s, rq, c);
+	digest_update(s->digest, s->chunk, n);
+	o = frame(c);
+	if (n > 0 && json_object_set_new(o, "body", json_integer((json_int_t)n)) < 0)
+		return -ENOMEM;
+	r = put_digest(s, rq, c, o);
+	if (r < 0 || n == 0)
+		return r;
+	r = conn_write_body(s, s->chunk, n);
+	if (r < 0)
+		return r;
+	c->sent += n;
+	report_transfer_progress(s, c->sent);
+	return 0;
+}
+
+/* ---- pieces */
+
+/* A step of a piece: content; once it cannot be had, zeros, which the trailer voids. */
+static int
+send_step(struct session *s, struct content *c, size_t n)
+{
+	int r;
+
+	if (c->error == 0 && stop_ordered(s, c->stop))
+		c->error = c->stop->error;
+	if (c->error == 0)
+		c->error = content_read(c->fd, s->chunk, n, c->offset);
+	if (c->error < 0)
+		memset(s->chunk, 0, n);
+	else
+		digest_update(s->digest, s->chunk, n);
+	r = conn_write_body(s, s->chunk, n);
+	if (r < 0)
+		return r;
+	c->offset += n;
+	c->sent += n;
+	report_transfer_progress(s, c->sent);
+	return 0;
+}
+
+/* About a second's worth at the rate of the last piece. Doubling at most: the first bytes only fill
+ * the buffers on the way. */
+static void
+adapt(struct content *c, uint64_t n, uint64_t usec)
+{
+	uint64_t rate = n * USEC_PER_SEC / (usec + 1);
+	uint64_t next = rate < 2 * c->piece ? rate : 2 * c->piece;
+
+	if (n < c->piece) /* cut short by the file */
+		return;
+	next = next > PIECE_MIN ? next : PIECE_MIN;
+	c->piece = next < PIECE_MAX ? next : PIECE_MAX;
+}
+
+static int
+send_piece(struct session *s, const struct request *rq, struct content *c, uint64_t n)
+{
+	uint64_t began = clock_usec();
+	size_t step;
+	int r;
+
+	r = put_counted(s, rq, c, "body", n);
+	for (uint64_t left = n; r == 0 && left > 0; left -= step) {
+		step = left < SESSION_CHUNK ? (size_t)left : SESSION_CHUNK;
+		r = send_step(s, c, step);
+	}
+	adapt(c, n, clock_usec() - began);
+	return r;
+}
+
+static int
+send_hole(struct session *s, const struct request *rq, struct content *c, uint64_t n)
+{
+	c->offset += n;
+	digest_update_zeros(s->digest, n);
+	return put_counted(s, rq, c, "hole", n);
+}
+
+/* Where data or a hole (whence) begins at or behind at; limit if it is not before that. */
+static uint64_t
+seek(const struct content *c, uint64_t at, int whence, uint64_t limit)
+{
+	off_t found = lseek(c->fd, (off_t)at, whence);
+
+	if (found < 0) /* ENXIO: nothing but a hole; else the file system cannot tell: data */
+		return errno == ENXIO || whence == SEEK_HOLE ? limit : at;
+	return (uint64_t)found < limit ? (uint64_t)found : limit;
+}
+
+/* Where the data at c->offset ends, holes of less than HOLE_MIN counted in. */
+static uint64_t
+data_end(const struct content *c, uint64_t limit)
+{
+	uint64_t at = c->offset, hole;
+
+	while (at < limit) {
+		hole = seek(c, at, SEEK_HOLE, limit);
+		at = seek(c, hole, SEEK_DATA, limit);
+		if (hole == limit || at - hole >= HOLE_MIN)
+			return hole;
+		if (at == hole) /* it cannot tell, after all */
+			break;
+	}
+	return limit;
+}
+
+static int
+send_next(struct session *s, const struct request *rq, struct content *c)
+{
+	uint64_t end = c->end - c->offset < c->piece ? c->end : c->offset + c->piece;
+	uint64_t data;
+
+	if (c->holes) {
+		data = seek(c, c->offset, SEEK_DATA, c->end);
+		if (data - c->offset >= HOLE_MIN)
+			return send_hole(s, rq, c,
+					 data - c->offset < HOLE_MAX ? data - c->offset : HOLE_MAX);
+		end = data_end(c, end);
+	}
+	return send_piece(s, rq, c, end - c->offset);
+}
+
+static int
+send_pieces(struct session *s, const struct request *rq, struct content *c)
+{
+	int r;
+
+	while (c->error == 0 && c->offset < c->end) {
+		r = stop_look(s, c->stop);
+		if (r == 0)
+			r = send_next(s, rq, c);
+		else if (r > 0)
+			c->error = c->stop->error;
+		if (r < 0)
+			return r;
+	}
+	if (c->error == 0)
+		c->error = content_unchanged(c->fd, &c->st);
+	return c->error < 0 ? put_error(s, rq, c) : put_digest(s, rq, c, frame(c));
+}
+
+int
+content_send(struct session *s, const struct request *rq, struct content *c)
+{
+	if (session_chunk(s) == NULL || content_digest(s, c->algorithm) < 0)
+		return -ENOMEM;
+	c->error = 0;
+	if (c->end - c->offset <= CONTENT_SMALL)
+		return send_small(s, rq, c);
+	return send_pieces(s, rq, c);
+}

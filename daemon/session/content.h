@@ -1,0 +1,44 @@
+/*
+ * The content of one open file on its way to the client (doc/PROTOCOL.md, "Bodies"): a small one in
+ * one frame, else in pieces of about a second, ended by a trailer with the digest of what was sent
+ * or with the reason why it is void. No logging.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "daemon/session/session.h"
+#include "daemon/session/stop.h"
+
+enum { CONTENT_SMALL = 64 << 10, CONTENT_PIECE_FIRST = 1 << 20 };
+
+struct content {
+	int fd;
+	struct entry_stat
+	    st;        /* as the client is told; a file that differs afterwards is "changed" */
+	json_t *entry; /* owned: keys of the first frame */
+	uint64_t offset, end; /* what to send */
+	enum digest_algorithm algorithm;
+	bool holes;     /* may be told instead of sent */
+	bool more;      /* other frames follow for the same request */
+	uint64_t piece; /* bytes of the next one; begins as CONTENT_PIECE_FIRST */
+	uint64_t sent;  /* content bytes sent for the request, reported as progress */
+	struct stop *stop;
+	int error; /* set: 0, or what the client was told */
+};
+
+/* 0: the client has it, or was told c->error; a conn_* failure. */
+int content_send(struct session *s, const struct request *rq, struct content *c);
+
+/* What the key digest asks for, xxh3 without it. 0, -FTD_E_unsupported, -FTD_E_bad_request. */
+int content_algorithm(const struct message_str *digest, enum digest_algorithm *ret);
+
+/* Reads exactly n bytes. 0, -EIO, or -FTD_E_changed where the file ends before. */
+int content_read(int fd, void *dst, size_t n, uint64_t at);
+
+/* Begins a digest in s->digest. 0 or -ENOMEM. */
+int content_digest(struct session *s, enum digest_algorithm algorithm);
+
+/* 0 if the file still is what st says, -FTD_E_changed. */
+int content_unchanged(int fd, const struct entry_stat *st);

@@ -1,0 +1,122 @@
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/session/content.h"
+#include "daemon/session/names.h"
+#include "lib/err.h"
+#include "lib/own.h"
+
+struct args {
+	struct message_name filename;
+	uint64_t offset, length;
+	struct message_str if_match, digest;
+	bool holes;
+};
+
+enum { FILENAME, OFFSET, LENGTH, IF_MATCH };
+
+static const struct message_field fields[] = {
+	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename),
+		       PATH_BYTES_MAX + 1, true },
+	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
+	[LENGTH] = { "length", MESSAGE_UINT, offsetof(struct args, length), INT64_MAX, false },
+	[IF_MATCH] = { "if_match", MESSAGE_STR, offsetof(struct args, if_match), ENTRY_ETAG_MAX,
+		       false },
+	{ "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
+	{ "holes", MESSAGE_BOOL, offsetof(struct args, holes), 0, false },
+};
+
+static bool
+is_match(const struct message_str *etag, const struct entry_stat *st)
+{
+	char own[ENTRY_ETAG_MAX];
+
+	(void)entry_etag(st, own);
+	return etag->len == strlen(own) && memcmp(etag->data, own, etag->len) == 0;
+}
+
+/* What of the file is asked for: c->offset and c->end. */
+static int
+choose_range(struct content *c, const struct args *a, uint64_t has)
+{
+	uint64_t size = c->st.size;
+
+	if (a->offset > size)
+		return -FTD_E_size_mismatch;
+	c->offset = a->offset;
+	c->end = size;
+	if ((has & 1U << LENGTH) != 0 && a->length < size - a->offset)
+		c->end = a->offset + a->length;
+	return 0;
+}
+
+/* 0, or a refusal with the keys that go with it. */
+static int
+prepare(struct session *s, const struct args *a, uint64_t has, const struct place *p,
+	struct content *c, json_t **ret_keys)
+{
+	const char *leaf = names_leaf(p);
+	int r;
+
+	r = content_algorithm(&a->digest, &c->algorithm);
+	if (r < 0)
+		return r;
+	c->fd = names_open_file(s, p, &c->st);
+	if (c->fd < 0)
+		return c->fd;
+	if ((has & 1U << IF_MATCH) != 0 && !is_match(&a->if_match, &c->st)) {
+		*ret_keys = names_current(s, p, &c->st);
+		return -FTD_E_changed;
+	}
+	r = choose_range(c, a, has);
+	if (r < 0)
+		return r;
+	c->holes = a->holes;
+	c->entry = entry_json(leaf, strlen(leaf), &c->st);
+	return c->entry != NULL ? 0 : -ENOMEM;
+}
+
+static int
+transfer(struct session *s, const struct request *rq, const struct place *p, struct content *c)
+{
+	int r;
+
+	report_transfer_begin(s, "download", false, p->name, c->end - c->offset);
+	r = content_send(s, rq, c);
+	if (r < 0)
+		c->error = r;
+	report_transfer_end(s, c->error < 0 ? err_code(c->error) : "ok", NULL);
+	return r;
+}
+
+static int
+download(struct session *s, const struct request *rq, const struct args *a, uint64_t has)
+{
+	struct stop stop = { 0 };
+	struct content c = { .fd = -1, .piece = CONTENT_PIECE_FIRST, .stop = &stop };
+	json_t *keys = NULL;
+	struct place p;
+	int r;
+
+	r = names_locate(s, &a->filename, rq->rights, &p);
+	if (r == 0)
+		r = prepare(s, a, has, &p, &c, &keys);
+	r = r < 0 ? reply_error(s, rq, r, NULL, keys) : transfer(s, rq, &p, &c);
+	json_decref(c.entry);
+	close_fd(&c.fd);
+	return r;
+}
+
+int
+op_download(struct session *s, const struct request *rq)
+{
+	struct args a = { 0 };
+	uint64_t has = 0;
+	int r;
+
+	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &a, &has);
+	if (r > 0)
+		r = download(s, rq, &a, has);
+	message_args_done(fields, ARRAY_SIZE(fields), &a);
+	return r;
+}

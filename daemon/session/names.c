@@ -1,0 +1,107 @@
+#include "daemon/session/names.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/session/forest.h"
+#include "lib/err.h"
+#include "lib/own.h"
+
+int
+names_locate(struct session *s, const struct message_name *name, unsigned need, struct place *ret)
+{
+	int r;
+
+	r = shares_locate(s, name, ret);
+	return r < 0 ? r : shares_authorise(s, ret, need);
+}
+
+const char *
+names_leaf(const struct place *p)
+{
+	const char *slash = strrchr(p->name, '/');
+
+	if (p->name[0] == '\0')
+		return "/";
+	return slash != NULL ? slash + 1 : p->name;
+}
+
+int
+names_open_parent(struct session *s, const struct place *p, const char **ret_leaf,
+		  const char **ret_why)
+{
+	int fd;
+
+	if (p->name[0] == '\0' || p->share == PLACE_VIRTUAL || p->rest[0] == '\0') {
+		*ret_why = "this is a share, not a name in one";
+		return -FTD_E_permission;
+	}
+	if (forest_crosses(s, p->name)) {
+		*ret_why = "another share lies beneath this name";
+		return -FTD_E_permission;
+	}
+	fd = shares_open_parent(s, p, ret_leaf);
+	return shares_conceal(s, p, fd);
+}
+
+/* Sockets answer an open with ENXIO. */
+static int
+open_regular(struct session *s, const struct place *p, struct entry_stat *ret)
+{
+	auto_close int fd = -1;
+	int r;
+
+	if (p->share == PLACE_VIRTUAL || shares_above(s, p->name))
+		return -FTD_E_not_a_file;
+	fd = shares_open(s, p, O_RDONLY);
+	if (fd < 0)
+		return fd == -ENXIO ? -FTD_E_not_a_file : fd;
+	r = entry_stat(fd, NULL, ret);
+	if (r < 0)
+		return r;
+	return S_ISREG(ret->mode) ? take_fd(&fd) : -FTD_E_not_a_file;
+}
+
+int
+names_open_file(struct session *s, const struct place *p, struct entry_stat *ret)
+{
+	return shares_conceal(s, p, open_regular(s, p, ret));
+}
+
+static bool
+may_list(const struct session *s, const struct place *p)
+{
+	return p->share == PLACE_VIRTUAL || (s->shares[p->share].rights & RIGHT_LIST) != 0;
+}
+
+json_t *
+names_current(struct session *s, const struct place *p, const struct entry_stat *st)
+{
+	const char *leaf = names_leaf(p);
+
+	if (!may_list(s, p))
+		return NULL;
+	return json_pack("{s:o*}", "current", entry_json(leaf, strlen(leaf), st));
+}
+
+int
+names_reply_entry(struct session *s, const struct request *rq, const struct place *p,
+		  const char *leaf, const struct entry_stat *st)
+{
+	json_t *entry = may_list(s, p) ? entry_json(leaf, strlen(leaf), st) : json_object();
+
+	return entry != NULL ? reply_ok(s, rq, entry) : -ENOMEM;
+}
+
+int
+names_changed(struct session *s, const struct place *p, int dir)
+{
+	const struct config_share *share = &s->config->shares[p->share];
+
+	s->touched |= 1u << (p->share < 31 ? p->share : 31);
+	if (share->durability != CONFIG_DURABILITY_FULL)
+		return 0;
+	return fsync(dir) < 0 ? -errno : 0;
+}
