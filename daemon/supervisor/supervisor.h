@@ -1,8 +1,8 @@
 /*
- * The supervisor: policy, and what outlives a connection. One sd-event loop; it parses nothing that came
- * from the network. Its files: start.c (from nothing to the loop), listeners.c, admission.c, houses.c,
- * sessions.c, boards (daemon/common), tick.c, reload.c, journal.c, control*.c, main loop in supervisor.c.
- * Event handlers always return 0: a negative answer would switch their source off.
+ * The supervisor: policy, and what outlives a connection. One sd-event loop; it parses nothing that
+ * came from the network. Its files: start.c (from nothing to the loop), listeners.c, admission.c,
+ * houses.c, sessions.c, boards (daemon/common), tick.c, reload.c, journal.c, control*.c, main loop
+ * in supervisor.c. Event handlers always return 0: a negative answer would switch their source off.
  */
 #pragma once
 
@@ -11,19 +11,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <jansson.h>
 #include <systemd/sd-event.h>
 
 #include "daemon/common/board.h"
 #include "daemon/common/packet.h"
 #include "daemon/config/config.h"
+#include "daemon/supervisor/histogram.h"
 #include "daemon/supervisor/ids.h"
 
 struct admission; /* admission.c */
-struct control;	  /* control.c */
-struct journal;	  /* journal.c */
+struct control;   /* control.c */
+struct journal;   /* journal.c */
 struct listeners; /* listeners.c */
-struct reload;	  /* reload.c: one under way, or NULL */
-struct house;	  /* houses.c */
+struct reload;    /* reload.c: one under way, or NULL */
+struct house;     /* houses.c */
 
 enum house_kind { HOUSE_GATE, HOUSE_SESSION, HOUSE_KINDS };
 
@@ -33,15 +35,6 @@ struct totals {
 	uint64_t uploads, downloads, failed, requests;
 	uint64_t bytes_in, bytes_out;
 };
-
-/* Upper bounds in ms and bytes of the histogram buckets; the last bucket is +Inf. */
-enum { HISTOGRAM_BUCKETS = 10 };
-struct histogram {
-	uint64_t bucket[HISTOGRAM_BUCKETS]; /* not cumulative */
-	uint64_t count, sum;
-};
-extern const uint64_t histogram_ms_bounds[HISTOGRAM_BUCKETS - 1];
-extern const uint64_t histogram_bytes_bounds[HISTOGRAM_BUCKETS - 1];
 
 struct supervisor {
 	sd_event *event;
@@ -53,16 +46,17 @@ struct supervisor {
 	bool draining;
 	uint64_t drain_deadline_usec;
 
-	bool started_as_root; /* and went over to run_as: that uid is then nobody special on the control socket */
+	bool started_as_root; /* and went over to run_as: that uid is then nobody special on the
+				 control socket */
 
 	int runtime_dir;
 	struct boards boards;
 	struct listeners *listeners;
 	struct admission *admission;
 	struct house *houses[HOUSE_KINDS]; /* of the current generation */
-	struct ids ids;			   /* numbers of sessions and transfers */
-	struct session **slots;		   /* boards.slots of them; NULL: free */
-	uint32_t sessions;		   /* slots in use */
+	struct ids ids;                    /* numbers of sessions and transfers */
+	struct session **slots;            /* boards.slots of them; NULL: free */
+	uint32_t sessions;                 /* slots in use */
 	struct control *control;
 	struct journal *journal;
 	struct reload *reload;
@@ -73,11 +67,13 @@ struct supervisor {
 };
 
 /* ---- supervisor.c ---- */
-/* Runs the daemon with the parsed configuration (taken over). Returns the exit status. */
-int supervisor_run(struct config *config);
+/* Runs the daemon with the parsed configuration (taken over); a byte is written to ready_fd (taken
+ * over, -1: none) when it serves. Returns the exit status. */
+int supervisor_run(struct config *config, int ready_fd);
 /* retired + what the living have reported. */
 void supervisor_totals(const struct supervisor *sup, struct totals *ret);
-/* Lets transfers finish for grace_usec, then ends what is left, then the loop. Again: a shorter grace wins. */
+/* Lets transfers finish for grace_usec, then ends what is left, then the loop. Again: a shorter
+ * grace wins. */
 void supervisor_shutdown(struct supervisor *sup, uint64_t grace_usec, const char *why);
 
 /* ---- sessions.c: one record a slot ---- */
@@ -85,19 +81,20 @@ struct session {
 	struct supervisor *sup;
 	uint32_t slot;
 	uint64_t number; /* 412 of "s412" */
-	pid_t pid;	 /* 0 until born */
+	pid_t pid;       /* 0 until born */
 	int pidfd;
 	uint64_t generation;
 	union addr peer;
 	int64_t started_real_ns;
 	uint64_t started_usec;
-	enum board_quit quit; /* ordered */
-	uint64_t quit_usec;   /* when */
+	enum board_quit quit;     /* ordered */
+	uint64_t quit_usec;       /* when */
 	struct board_report seen; /* last accepted copy: counters monotonic and capped */
-	bool torn;		  /* the last read was */
+	bool torn;                /* the last read was */
 	uint64_t transfer_ordinal, transfer_id; /* the id ("t9031") of the ordinal last seen */
 	uint64_t rate; /* bytes a second of the transfer under way, over about 2 s */
-	uint64_t stalled_usec; /* since the offset last moved while a transfer is under way; 0: moving */
+	uint64_t
+	    stalled_usec; /* since the offset last moved while a transfer is under way; 0: moving */
 	struct session_private *priv;
 };
 /* NULL: free. */
@@ -106,21 +103,23 @@ struct session *sessions_find(const struct supervisor *sup, uint64_t number);
 struct session *sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id);
 /* Reads the report now and brings seen, rate, stalled and ids up to date. */
 void sessions_refresh(struct session *s);
-/* Orders the session to end and pokes it; a session that does not end within 5 s (kicked) is killed.
- * reason is for the client; retry_after_ms 0: not welcome. */
-void sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64_t retry_after_ms);
+/* Orders the session to end and pokes it; a session that does not end within 5 s (kicked) is
+ * killed. reason is for the client; retry_after_ms 0: not welcome. */
+void
+sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64_t retry_after_ms);
 
 /* ---- reload.c ---- */
 /* Reads config_file again and checks it. dry_run: only that; *ret_diff tells what would change.
  * 0: with dry_run done, else begun: supervisor.reload is not NULL until it is decided, and
  * reload_last() then tells the outcome. -EINVAL: *problems. -EBUSY: another one is under way. */
-int reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *problems, json_t **ret_diff);
+int reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *problems,
+		 json_t **ret_diff);
 /* Outcome of the last one that was begun: NULL: it is in force; else why not (borrowed). */
 const char *reload_last(const struct supervisor *sup);
 
 /* ---- admission.c ---- */
 struct admission_view {
-	uint32_t gates;	  /* logging in */
+	uint32_t gates;   /* logging in */
 	uint32_t waiting; /* connections held as descriptors */
 };
 void admission_view(const struct supervisor *sup, struct admission_view *ret);
@@ -133,8 +132,8 @@ const char *listeners_text(const struct supervisor *sup, unsigned i, char *buf);
 /* Takes over the listening socket. 0 or -errno. */
 int control_start(struct supervisor *sup, int listen_fd);
 void control_stop(struct supervisor *sup);
-/* Something changed that a command may wait for (a session ended, a reload was decided, the state). Also
- * called four times a second. */
+/* Something changed that a command may wait for (a session ended, a reload was decided, the state).
+ * Also called four times a second. */
 void control_changed(struct supervisor *sup);
 /* control.group / operator_group of a new configuration. */
 void control_reconfigure(struct supervisor *sup);

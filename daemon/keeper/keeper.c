@@ -1,0 +1,130 @@
+/*
+ * The keeper: one process of low priority that looks after what outlives a session in the shares.
+ * Now: orphans in staging; when it starts, when a session died badly, and every ten minutes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/common/packet.h"
+#include "daemon/common/role.h"
+#include "daemon/common/rolelog.h"
+#include "daemon/common/sandbox.h"
+#include "daemon/keeper/sweep.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+enum { PERIOD_MS = 10 * 60 * 1000 };
+
+/* ioprio_set(2), for which the C library has no name */
+enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
+
+static const struct config *config;
+static int roots[CONFIG_SHARES_MAX];
+
+/* A share that cannot be opened now is the sessions' trouble to tell; it is tried again by the next
+ * keeper. */
+static void
+open_roots(void)
+{
+	for (unsigned i = 0; i < config->n_shares; i++)
+		roots[i] = open(config->shares[i].root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int
+enter_sandbox(void)
+{
+	struct sandbox_root open_ones[CONFIG_SHARES_MAX];
+	size_t n = 0;
+	int r = sandbox_compile(SANDBOX_KEEPER);
+
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < config->n_shares; i++)
+		if (roots[i] >= 0)
+			open_ones[n++] =
+			    (struct sandbox_root){ .fd = roots[i], .access = SANDBOX_READ_WRITE };
+	r = sandbox_landlock(open_ones, n);
+	if (r < 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
+		return r;
+	return sandbox_enter(SANDBOX_KEEPER);
+}
+
+static void
+sweep_all(void)
+{
+	size_t removed = 0;
+	int r;
+
+	for (unsigned i = 0; i < config->n_shares; i++) {
+		r = roots[i] < 0 ? 0 : sweep_share(roots[i], &removed);
+		if (r < 0)
+			rolelog(4, "keeper: cannot look through the staging of %s: %s",
+				config->shares[i].root, strerror(-r));
+	}
+	if (removed > 0)
+		rolelog(6, "keeper: removed %zu unfinished files that no session holds", removed);
+}
+
+/* One sweep serves all requests that wait. 0, or the exit status. */
+static int
+take_requests(bool *ret_asked)
+{
+	struct packet_keeper p;
+	ssize_t n;
+
+	for (*ret_asked = false;; *ret_asked = true) {
+		n = io_recv_packet(ROLE_FD_HOUSE, &p, sizeof(p), NULL, 0, NULL, MSG_DONTWAIT);
+		if (n == -EAGAIN || n == -EINTR)
+			return -1;
+		if (n == 0)
+			return ROLE_EXIT_OK;
+		if (n != (ssize_t)sizeof(p) || p.type != KEEPER_SWEEP)
+			return ROLE_EXIT_PROTOCOL;
+	}
+}
+
+static int
+loop(void)
+{
+	struct pollfd p = { .fd = ROLE_FD_HOUSE, .events = POLLIN };
+	bool asked = true;
+	int n, status;
+
+	for (;;) {
+		if (asked)
+			sweep_all();
+		n = poll(&p, 1, PERIOD_MS);
+		if (n < 0 && errno != EINTR)
+			return ROLE_EXIT_BROKEN;
+		status = take_requests(&asked);
+		if (status >= 0)
+			return status;
+		asked = asked || n == 0;
+	}
+}
+
+int
+keeper_main(void)
+{
+	int r;
+
+	role_set_name("ftd-keeper");
+	role_reset_signals();
+	if (role_map_config(ROLE_FD_CONFIG, &config) < 0)
+		return ROLE_EXIT_SETUP;
+	rolelog_init(ROLE_FD_LOG, config->log_level);
+	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
+		      IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
+	open_roots();
+	r = enter_sandbox();
+	if (r < 0) {
+		rolelog(3, "keeper: cannot enter the sandbox, not starting: %s", strerror(-r));
+		return ROLE_EXIT_SETUP;
+	}
+	return loop();
+}

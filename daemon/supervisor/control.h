@@ -1,0 +1,154 @@
+/*
+ * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes and
+ * frames of one peer), control_command.c (the table, one request from begin to end), and the commands:
+ * control_status.c, control_list.c, control_metrics.c, control_config.c, control_act.c, control_wait.c.
+ * Runs in the supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/supervisor/supervisor.h"
+#include "lib/buf.h"
+#include "lib/frame.h"
+#include "lib/message.h"
+
+enum {
+	CONTROL_PEERS_MAX = 32,
+	CONTROL_PEERS_PER_UID = 8,
+	CONTROL_PEERS_FOR_ROOT = 2,	/* of the 32 */
+	CONTROL_UNREAD_MAX = 64 << 10,	/* bytes of answers; above it nothing more is made */
+	CONTROL_ROWS_PER_FRAME = 8,	/* of the longest rows so many fit a frame */
+	CONTROL_PATIENCE_SEC = 10,	/* for a frame begun, or an answer not taken */
+};
+
+/* Each may do what those before it may. */
+enum control_role { CONTROL_NOBODY, CONTROL_VIEWER, CONTROL_OPERATOR, CONTROL_ADMIN };
+
+/* ---- control_command.c: one request ---- */
+
+/* What a step answers; negative: the request is refused. */
+enum control_step {
+	CONTROL_DONE, /* answer is the last frame */
+	CONTROL_MORE, /* answer is a frame, another follows when the peer has room for it */
+	CONTROL_WAIT, /* nothing to say yet: again when control_changed() */
+};
+
+struct control_request {
+	struct supervisor *sup;
+	uid_t uid;
+	pid_t pid;
+	enum control_role role;
+	bool ending; /* the daemon ends: this is the last step */
+
+	const struct control_command *command; /* NULL: no request is under way */
+	json_t *object;			       /* the arguments in state borrow from it */
+	void *state;
+	char message[512]; /* for people, with a refusal; "": what the code says */
+};
+
+struct control_verb {
+	const struct message_field *fields;
+	size_t n_fields;
+	size_t state_size; /* of the struct that fields are decoded into; zeroed before the first step */
+	/* Fills in answer (which has "status": "ok" and goes to the peer after DONE and MORE, and, with
+	 * the refusal's code and message, after a failure). enum control_step or negative. */
+	int (*step)(struct control_request *rq, json_t *answer);
+	void (*done)(void *state); /* NULL: nothing but the memory itself */
+};
+
+#define COMMAND(name, words, stem, role, changes, arguments, help)                                 \
+	extern const struct control_verb control_##stem;
+#include "lib/control.def"
+#undef COMMAND
+
+/* Begins the request in the header of a frame. 0; negative (with rq->message, and keys in answer): it is
+ * refused, and no request is under way. */
+int control_begin(struct control_request *rq, const char *text, size_t len, json_t *answer);
+/* The next step: enum control_step, or negative: the request ends in a refusal. */
+int control_step(struct control_request *rq, json_t *answer);
+/* Sets message and returns r: for `return control_refuse(rq, -FTD_E_not_found, "…")`. */
+int control_refuse(struct control_request *rq, int r, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Ends it, however it went. */
+void control_end(struct control_request *rq);
+
+/* {"status": "ok"}, or NULL. */
+json_t *control_answer_new(void);
+/* Makes an answer into the refusal for r (negative). 0 or -ENOMEM. */
+int control_answer_refuse(json_t *answer, int r, const char *message);
+/* Steals value. 0 or -ENOMEM. */
+int control_set(json_t *answer, const char *key, json_t *value);
+/* A number as JSON has it: at most 2^63-1. UINT64_MAX where null_if_max: null. */
+json_t *control_number(uint64_t n);
+json_t *control_number_or_null(uint64_t n);
+json_t *control_time(int64_t real_ns);
+/* Text that may be of any bytes: escaped where it is not UTF-8. */
+json_t *control_text(const char *text);
+
+/* ---- control_list.c ---- */
+/* "s412": true and *ret_number. kind: 's' or 't'. */
+bool control_id_parse(const char *text, char kind, uint64_t *ret_number);
+/* The session that "s412" is, or that does "t9031"; NULL: *ret_error is the refusal. */
+struct session *control_find(struct control_request *rq, const char *text, int *ret_error);
+bool control_has_transfer(const struct session *s);
+bool control_is_stalled(const struct session *s);
+
+/* ---- control_config.c ---- */
+/* Puts the next problems into answer, from *cursor on. CONTROL_MORE: more are left; CONTROL_DONE: these
+ * were the last, with "errors" and "warnings"; -ENOMEM. */
+int control_problems(const struct config_problems *problems, size_t *cursor, json_t *answer);
+
+/* ---- control_status.c ---- */
+struct control_disk {
+	const char *path;     /* borrowed from the configuration in force */
+	uint64_t free, total; /* bytes; UINT64_MAX: cannot be told */
+};
+/* The disks of the share roots, at most a second old (borrowed). Returns how many. */
+unsigned control_disks(struct supervisor *sup, const struct control_disk **ret);
+
+/* ---- control_peer.c ---- */
+struct control_peer {
+	struct control *control;
+	int fd;
+	sd_event_source *io, *timer;
+	struct control_request request;
+	bool waiting; /* for control_changed() */
+	bool closing; /* nothing more is read; the end comes when the answers are gone */
+
+	uint8_t prefix[FRAME_PREFIX];
+	uint8_t *header; /* of the frame that is being read */
+	size_t have, length; /* bytes of prefix and header; of the header alone */
+	uint64_t frame_usec, answer_usec; /* when patience with either ends, 0: it does not run */
+	struct buf out;
+};
+
+/* Takes fd over. The role is told by the credentials. 0 or -errno. */
+int control_peer_new(struct control *c, int fd, uid_t uid, pid_t pid, enum control_role role,
+		     struct control_peer **ret);
+struct control_peer *control_peer_free(struct control_peer *p);
+/* Goes on with the request under way as far as the peer has room. false: the peer is to be freed. */
+bool control_peer_run(struct control_peer *p);
+
+/* ---- control.c ---- */
+struct control {
+	struct supervisor *sup;
+	int fd;
+	sd_event_source *listen, *retry, *changed;
+	gid_t viewers, operators; /* (gid_t)-1: no such group */
+	struct control_peer *peers[CONTROL_PEERS_MAX];
+
+	uint64_t disks_usec; /* when they were looked at */
+	unsigned n_disks;
+	struct control_disk disks[CONFIG_SHARES_MAX];
+};
+/* The role of a peer with these credentials. */
+enum control_role control_role_of(const struct control *c, uid_t uid, const gid_t *groups, size_t n);
+/* Frees it and its place. */
+void control_drop(struct control_peer *p);

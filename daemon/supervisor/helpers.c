@@ -1,0 +1,184 @@
+#include "daemon/supervisor/helpers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/journal.h"
+#include "lib/clock.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+#define AGAIN_PAUSE (5 * USEC_PER_SEC)
+enum { KEEPER_NICE = 10 };
+
+enum helper_kind { HELPER_KEEPER, HELPER_BEACON, HELPER_KINDS };
+
+struct helper {
+	struct supervisor *sup;
+	enum helper_kind kind;
+	bool wanted;
+	int udp_fd; /* beacon */
+	struct process *current;
+	sd_event_source *again;
+};
+
+/* One run of a helper; it outlives its place when another is started before it has ended. */
+struct process {
+	struct helper *helper;
+	int sock;
+	sd_event_source *child;
+};
+
+static struct helper helpers[HELPER_KINDS] = {
+	[HELPER_KEEPER] = { .kind = HELPER_KEEPER, .udp_fd = -1 },
+	[HELPER_BEACON] = { .kind = HELPER_BEACON, .udp_fd = -1 },
+};
+static const char *const names[HELPER_KINDS] = { "keeper", "beacon" };
+
+static int helper_exec(struct helper *h);
+
+static int
+on_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct helper *h = userdata;
+	int r;
+
+	(void)source;
+	(void)usec;
+	h->again = sd_event_source_disable_unref(h->again);
+	r = h->wanted ? helper_exec(h) : 0;
+	if (r < 0)
+		log_line(LOG_ERR, "cannot start the %s: %s", names[h->kind], strerror(-r));
+	return 0;
+}
+
+static void
+start_again(struct helper *h, uint64_t pause_usec)
+{
+	if (sd_event_add_time_relative(h->sup->event, &h->again, CLOCK_MONOTONIC, pause_usec, 0,
+				       on_again, h) < 0)
+		log_line(LOG_ERR, "the %s stays away: no memory for its timer", names[h->kind]);
+}
+
+static void
+process_free(struct process *p)
+{
+	(void)sd_event_source_disable_unref(p->child);
+	close_fd(&p->sock);
+	free(p);
+}
+
+static int
+on_death(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct process *p = userdata;
+	struct helper *h = p->helper;
+	bool current = h->current == p;
+
+	(void)source;
+	process_free(p);
+	if (!current)
+		return 0;
+	h->current = NULL;
+	log_line(LOG_ERR, "the %s ended (%s %d), starting it again", names[h->kind],
+		 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
+	start_again(h, AGAIN_PAUSE);
+	return 0;
+}
+
+static int
+helper_exec(struct helper *h)
+{
+	auto_close int config_fd = houses_seal_config(h->sup->config);
+	const struct role_start how = {
+		.name = names[h->kind],
+		.config_fd = config_fd,
+		.public_fd = h->kind == HELPER_BEACON ? h->sup->boards.public_ro_fd : -1,
+		.orders_fd = -1,
+		.reports_fd = -1,
+		.extra_fd = h->udp_fd,
+		.log_fd = journal_role_fd(h->sup->journal),
+		.nice = h->kind == HELPER_KEEPER ? KEEPER_NICE : 0,
+	};
+	struct process *p;
+	pid_t pid;
+	int r;
+
+	if (config_fd < 0)
+		return config_fd;
+	p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return -ENOMEM;
+	p->helper = h;
+	p->sock = -1;
+	r = role_start(&how, &pid, &p->sock);
+	if (r >= 0)
+		r = sd_event_add_child(h->sup->event, &p->child, pid, WEXITED, on_death, p);
+	if (r < 0) {
+		process_free(p);
+		return r;
+	}
+	h->current = p;
+	return 0;
+}
+
+/* The end of its socket tells it to go. */
+static void
+dismiss(struct helper *h)
+{
+	h->again = sd_event_source_disable_unref(h->again);
+	if (h->current != NULL)
+		close_fd(&h->current->sock);
+	h->current = NULL;
+}
+
+int
+helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd)
+{
+	int r = 0;
+
+	if (new_udp) {
+		close_fd(&helpers[HELPER_BEACON].udp_fd);
+		helpers[HELPER_BEACON].udp_fd = udp_fd;
+	}
+	helpers[HELPER_KEEPER].wanted = true;
+	helpers[HELPER_BEACON].wanted = helpers[HELPER_BEACON].udp_fd >= 0;
+	for (int kind = 0; kind < HELPER_KINDS; kind++) {
+		dismiss(&helpers[kind]);
+		helpers[kind].sup = sup;
+		if (r >= 0 && helpers[kind].wanted)
+			r = helper_exec(&helpers[kind]);
+	}
+	return r < 0 ? r : 0;
+}
+
+int
+helpers_start(struct supervisor *sup, int udp_fd)
+{
+	return helpers_restart(sup, true, udp_fd);
+}
+
+void
+helpers_stop(void)
+{
+	for (int kind = 0; kind < HELPER_KINDS; kind++) {
+		helpers[kind].wanted = false;
+		dismiss(&helpers[kind]);
+	}
+	close_fd(&helpers[HELPER_BEACON].udp_fd);
+}
+
+void
+helpers_sweep(void)
+{
+	const struct packet_keeper p = { .type = KEEPER_SWEEP };
+	const struct process *keeper = helpers[HELPER_KEEPER].current;
+
+	/* a full socket holds enough of these: one sweep serves them all */
+	if (keeper != NULL)
+		(void)io_send_packet(keeper->sock, &p, sizeof(p), NULL, 0, MSG_DONTWAIT);
+}

@@ -1,0 +1,18 @@
+/*
+ * The two roles that serve no connection, keeper and beacon: started, started again when they end,
+ * at most once in 5 s.
+ */
+#pragma once
+
+#include "daemon/supervisor/supervisor.h"
+
+/* Starts both. udp_fd is taken over, -1: no beacon.
+ * 0 or -errno. */
+int helpers_start(struct supervisor *sup, int udp_fd);
+/* The same with a new configuration; without new_udp the beacon keeps its socket (udp_fd is then
+ * -1). */
+int helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd);
+void helpers_stop(void);
+
+/* Asks the keeper to look for what dead sessions left in staging. */
+void helpers_sweep(void);

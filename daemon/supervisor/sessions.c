@@ -1,0 +1,579 @@
+#include "daemon/supervisor/sessions.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/common/access.h"
+#include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/helpers.h"
+#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/rate.h"
+#include "daemon/supervisor/refusals.h"
+#include "daemon/supervisor/sources.h"
+#include "lib/clock.h"
+#include "lib/own.h"
+
+/* How long a session may take to obey before it is killed. */
+#define OBEY_TIMEOUT (5 * USEC_PER_SEC)
+/* A session ends its stalled transfer itself; later than this it does not live. */
+#define STALL_OVERTIME (30 * USEC_PER_SEC)
+/* No machine of ours moves more bytes in a microsecond: a report that says so is false. */
+enum { BYTES_PER_USEC_MAX = 32 << 10, BYTES_SLACK = 1 << 30 };
+enum { BUCKETS = 4096 };
+
+struct session_private {
+	struct session *by_number, *by_pid; /* next in the bucket */
+	int privilege;
+	int connection; /* until it is born */
+	uint64_t house; /* serial of the house that owes it, 0: born */
+	struct source *source;
+	sd_event_source *child;
+	struct rate rate;
+	uint64_t refreshed_usec;
+	uint_fast32_t seq;
+};
+
+static struct session *numbers[BUCKETS], *pids[BUCKETS];
+static uint32_t *free_slots; /* a stack */
+static uint32_t n_free_slots;
+
+/* --- finding */
+
+struct session *
+sessions_at(const struct supervisor *sup, uint32_t slot)
+{
+	return slot < sup->boards.slots ? sup->slots[slot] : NULL;
+}
+
+struct session *
+sessions_find(const struct supervisor *sup, uint64_t number)
+{
+	struct session *s = numbers[number % BUCKETS];
+
+	(void)sup;
+	while (s != NULL && s->number != number)
+		s = s->priv->by_number;
+	return s;
+}
+
+struct session *
+sessions_of_pid(const struct supervisor *sup, pid_t pid)
+{
+	struct session *s = pids[(unsigned)pid % BUCKETS];
+
+	(void)sup;
+	while (s != NULL && s->pid != pid)
+		s = s->priv->by_pid;
+	return s;
+}
+
+struct session *
+sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id)
+{
+	struct session *s;
+
+	for (uint32_t i = 0; i < sup->boards.slots; i++) {
+		s = sup->slots[i];
+		if (s == NULL)
+			continue;
+		sessions_refresh(s);
+		if (s->seen.transfer != 0 && s->transfer_id == transfer_id)
+			return s;
+	}
+	return NULL;
+}
+
+static void
+number_add(struct session *s)
+{
+	s->priv->by_number = numbers[s->number % BUCKETS];
+	numbers[s->number % BUCKETS] = s;
+}
+
+static void
+pid_add(struct session *s)
+{
+	s->priv->by_pid = pids[(unsigned)s->pid % BUCKETS];
+	pids[(unsigned)s->pid % BUCKETS] = s;
+}
+
+static void
+forget(struct session *s)
+{
+	struct session **at;
+
+	for (at = &numbers[s->number % BUCKETS]; *at != NULL; at = &(*at)->priv->by_number)
+		if (*at == s) {
+			*at = s->priv->by_number;
+			break;
+		}
+	if (s->pid == 0)
+		return;
+	for (at = &pids[(unsigned)s->pid % BUCKETS]; *at != NULL; at = &(*at)->priv->by_pid)
+		if (*at == s) {
+			*at = s->priv->by_pid;
+			break;
+		}
+}
+
+/* --- slots */
+
+int
+sessions_start(struct supervisor *sup)
+{
+	uint32_t n = sup->boards.slots;
+
+	sup->slots = calloc(n, sizeof(struct session *));
+	free_slots = calloc(n, sizeof(uint32_t));
+	if (sup->slots == NULL || free_slots == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		free_slots[i] = n - 1 - i;
+	n_free_slots = n;
+	return 0;
+}
+
+static void
+session_free(struct session *s)
+{
+	struct supervisor *sup = s->sup;
+
+	forget(s);
+	(void)sd_event_source_disable_unref(s->priv->child);
+	close_fd(&s->priv->privilege);
+	close_fd(&s->priv->connection);
+	close_fd(&s->pidfd);
+	if (s->priv->source != NULL) {
+		s->priv->source->sessions--;
+		source_release(s->priv->source);
+	}
+	memset(board_orders_at(&sup->boards, s->slot), 0, BOARD_PAGE);
+	memset(board_report_at(&sup->boards, s->slot), 0, BOARD_PAGE);
+	sup->slots[s->slot] = NULL;
+	free_slots[n_free_slots++] = s->slot;
+	sup->sessions--;
+	free(s->priv);
+	free(s);
+	control_changed(sup);
+}
+
+void
+sessions_stop(struct supervisor *sup)
+{
+	for (uint32_t i = 0; sup->slots != NULL && i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL)
+			session_free(sup->slots[i]);
+	free(sup->slots);
+	free(free_slots);
+	sup->slots = NULL;
+	free_slots = NULL;
+}
+
+static void
+write_orders(const struct session *s)
+{
+	const struct config *c = s->sup->config;
+	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
+
+	board_write_begin(&o->seq);
+	o->slot = s->slot;
+	o->session = s->number;
+	o->pid = s->pid;
+	o->peer = s->peer;
+	o->started_real_ns = s->started_real_ns;
+	o->started_usec = s->started_usec;
+	atomic_store(&o->idle_timeout, c->idle_timeout);
+	atomic_store(&o->stall_timeout, c->stall_timeout);
+	atomic_store(&o->log_level, (uint32_t)c->log_level);
+	board_write_end(&o->seq);
+}
+
+static struct session *
+session_new(struct supervisor *sup, uint64_t number, const union addr *peer)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct session_private *p = calloc(1, sizeof(*p));
+
+	if (s == NULL || p == NULL || n_free_slots == 0) {
+		free(s);
+		free(p);
+		return NULL;
+	}
+	*p = (struct session_private){ .privilege = -1,
+				       .connection = -1,
+				       .source = source_hold(peer) };
+	*s = (struct session){
+		.sup = sup,
+		.slot = free_slots[--n_free_slots],
+		.number = number,
+		.pidfd = -1,
+		.generation = sup->generation,
+		.peer = *peer,
+		.started_real_ns = clock_real_ns(),
+		.started_usec = clock_usec(),
+		.priv = p,
+	};
+	if (p->source != NULL)
+		p->source->sessions++;
+	sup->slots[s->slot] = s;
+	sup->sessions++;
+	number_add(s);
+	write_orders(s);
+	return s;
+}
+
+/* --- birth and death */
+
+static int
+ask_for_birth(struct session *s, int connection, bool said_hello)
+{
+	struct packet_birth b = {
+		.slot = s->slot,
+		.connection = s->number,
+		.generation = s->generation,
+		.peer = s->peer,
+		.flags = (said_hello ? BIRTH_HELLO : 0) |
+			 (addr_is_loopback(&s->peer) ? BIRTH_LOOPBACK : 0),
+	};
+	auto_close int theirs = -1;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	s->priv->privilege = pair[0];
+	theirs = pair[1];
+	s->priv->connection = fcntl(connection, F_DUPFD_CLOEXEC, 0);
+	if (s->priv->connection < 0)
+		return -errno;
+	return houses_birth(s->sup, HOUSE_SESSION, &b, connection, theirs, &s->priv->house);
+}
+
+static void
+busy_verdict(struct packet_verdict *ret)
+{
+	*ret = (struct packet_verdict){ .retry_after_ms = 1000,
+					.limit = UINT64_MAX,
+					.current = UINT64_MAX };
+	(void)snprintf(ret->code, sizeof(ret->code), "busy");
+	(void)snprintf(ret->message, sizeof(ret->message), "the server cannot start a session now");
+}
+
+int
+sessions_admit(struct supervisor *sup, uint64_t number, int connection, const union addr *peer,
+	       bool said_hello, struct packet_verdict *ret_verdict)
+{
+	struct session *s = session_new(sup, number, peer);
+	int r = s == NULL ? -ENOMEM : ask_for_birth(s, connection, said_hello);
+
+	if (r >= 0) {
+		sup->retired.sessions++;
+		return 0;
+	}
+	log_line(LOG_WARNING, "cannot start a session, refusing the connection: %s", strerror(-r));
+	if (s != NULL)
+		session_free(s);
+	busy_verdict(ret_verdict);
+	return r;
+}
+
+static void
+add_to_totals(struct totals *t, const struct board_report *r)
+{
+	t->uploads += r->uploads;
+	t->downloads += r->downloads;
+	t->failed += r->failed;
+	t->requests += r->requests;
+	t->bytes_in += r->bytes_in;
+	t->bytes_out += r->bytes_out;
+}
+
+static int
+on_session_death(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct session *s = userdata;
+	struct supervisor *sup = s->sup;
+	bool killed = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+
+	(void)source;
+	sessions_refresh(s);
+	add_to_totals(&sup->retired, &s->seen);
+	if (s->seen.transfer != 0 && (killed || si->si_status != 0))
+		sup->retired.failed++;
+	if (killed && si->si_status != SIGTERM && si->si_status != SIGKILL) {
+		log_line(LOG_ERR, "s%llu crashed (signal %d), replacing its house",
+			 (unsigned long long)s->number, si->si_status);
+		houses_crashed(sup, HOUSE_SESSION);
+	} else if (killed) {
+		log_line(LOG_WARNING, "s%llu was killed (signal %d)", (unsigned long long)s->number,
+			 si->si_status);
+	} else if (si->si_status != 0) {
+		log_line(LOG_ERR, "s%llu ended with class %d", (unsigned long long)s->number,
+			 si->si_status);
+	}
+	if (killed || si->si_status != 0)
+		helpers_sweep(); /* what it left in staging */
+	session_free(s);
+	return 0;
+}
+
+static void
+birth_failed(struct session *s)
+{
+	struct packet_verdict v;
+
+	busy_verdict(&v);
+	log_line(LOG_WARNING, "s%llu was not born, refusing the connection",
+		 (unsigned long long)s->number);
+	refusals_say(take_fd(&s->priv->connection), &v);
+	session_free(s);
+}
+
+void
+sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
+{
+	struct session *s = sessions_find(sup, number);
+	int r;
+
+	if (s == NULL)
+		return;
+	if (pid <= 0) {
+		birth_failed(s);
+		return;
+	}
+	close_fd(&s->priv->connection);
+	s->priv->house = 0;
+	s->pid = pid;
+	pid_add(s);
+	board_orders_at(&sup->boards, s->slot)->pid = pid;
+	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	r = s->pidfd < 0 ? -errno
+			 : sd_event_add_child_pidfd(sup->event, &s->priv->child, s->pidfd, WEXITED,
+						    on_session_death, s);
+	if (r < 0) { /* it cannot be watched, so it may not live */
+		log_line(LOG_ERR, "cannot watch s%llu, ending it: %s", (unsigned long long)number,
+			 strerror(-r));
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		session_free(s);
+		return;
+	}
+	if (s->quit != BOARD_STAY)
+		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGURG, NULL, 0);
+}
+
+void
+sessions_house_gone(struct supervisor *sup, uint64_t house)
+{
+	for (uint32_t i = 0; i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL && sup->slots[i]->priv->house == house)
+			birth_failed(sup->slots[i]);
+}
+
+/* --- reports: every byte is the session's word, believed within bounds */
+
+static void
+accept_counter(uint64_t *have, uint64_t said, uint64_t most)
+{
+	if (said > *have && said - *have <= most)
+		*have = said;
+}
+
+static void
+accept_report(struct session *s, const struct board_report *r, uint64_t elapsed_usec)
+{
+	const struct board_report before = s->seen;
+	uint64_t most = elapsed_usec * BYTES_PER_USEC_MAX + BYTES_SLACK;
+
+	s->seen = *r;
+	s->seen.bytes_in = before.bytes_in;
+	s->seen.bytes_out = before.bytes_out;
+	s->seen.uploads = before.uploads;
+	s->seen.downloads = before.downloads;
+	s->seen.failed = before.failed;
+	s->seen.requests = before.requests;
+	accept_counter(&s->seen.bytes_in, r->bytes_in, most);
+	accept_counter(&s->seen.bytes_out, r->bytes_out, most);
+	accept_counter(&s->seen.uploads, r->uploads, elapsed_usec + 1);
+	accept_counter(&s->seen.downloads, r->downloads, elapsed_usec + 1);
+	accept_counter(&s->seen.failed, r->failed, elapsed_usec + 1);
+	accept_counter(&s->seen.requests, r->requests, elapsed_usec + 1);
+}
+
+uint64_t
+sessions_transfer_id(struct session *s, uint64_t ordinal)
+{
+	if (ordinal != s->transfer_ordinal || s->transfer_id == 0) {
+		s->transfer_ordinal = ordinal;
+		s->transfer_id = ids_next(&s->sup->ids);
+		rate_reset(&s->priv->rate);
+	}
+	return s->transfer_id;
+}
+
+static void
+follow_transfer(struct session *s, uint64_t now)
+{
+	if (s->seen.transfer == 0) {
+		s->rate = 0;
+		s->stalled_usec = 0;
+		return;
+	}
+	(void)sessions_transfer_id(s, s->seen.transfer);
+	s->rate = rate_sample(&s->priv->rate, now, s->seen.offset);
+	s->stalled_usec = s->seen.progress_usec < now ? now - s->seen.progress_usec : 0;
+}
+
+void
+sessions_refresh(struct session *s)
+{
+	const struct board_report *page = board_report_at(&s->sup->boards, s->slot);
+	uint_fast32_t seq = atomic_load(&page->seq);
+	uint64_t now = clock_usec();
+	struct board_report r;
+
+	if (seq != s->priv->seq || s->torn) {
+		s->torn = board_read_report(page, &r) < 0;
+		accept_report(s, &r, now - s->started_usec);
+		s->priv->seq = seq;
+	}
+	follow_transfer(s, now);
+}
+
+/* --- orders */
+
+static void
+poke(const struct session *s)
+{
+	if (s->pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGURG, NULL, 0);
+}
+
+void
+sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64_t retry_after_ms)
+{
+	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
+
+	if (s->quit == BOARD_QUIT_KICKED || s->quit == why)
+		return;
+	s->quit = why;
+	s->quit_usec = clock_usec();
+	board_write_begin(&o->seq);
+	(void)snprintf(o->reason, sizeof(o->reason), "%s", reason);
+	atomic_store(&o->retry_after_ms, retry_after_ms);
+	atomic_store(&o->quit, (uint32_t)why);
+	board_write_end(&o->seq);
+	poke(s);
+}
+
+static bool
+is_transferring(const struct session *s)
+{
+	return s->seen.transfer != 0 || s->seen.state == BOARD_WORKING;
+}
+
+static void
+enforce(struct session *s, uint64_t now)
+{
+	const struct config *c = s->sup->config;
+	uint64_t idle_since =
+	    s->seen.since_usec > s->started_usec ? s->seen.since_usec : s->started_usec;
+	bool overdue = s->quit != BOARD_STAY && now - s->quit_usec > OBEY_TIMEOUT;
+
+	if (s->quit == BOARD_STAY && s->seen.state == BOARD_IDLE && now > idle_since &&
+	    now - idle_since > c->idle_timeout)
+		sessions_quit(s, BOARD_QUIT_IDLE, "idle for too long", 0);
+	if (s->stalled_usec > c->stall_timeout + STALL_OVERTIME)
+		overdue = true;
+	if (s->quit != BOARD_STAY && s->quit != BOARD_QUIT_KICKED && is_transferring(s))
+		overdue = false; /* it may finish what it serves */
+	if (overdue && s->pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
+
+void
+sessions_tick(struct supervisor *sup)
+{
+	uint64_t now = clock_usec();
+	uint32_t left = sup->sessions;
+
+	for (uint32_t i = 0; i < sup->boards.slots && left > 0; i++) {
+		if (sup->slots[i] == NULL)
+			continue;
+		left--;
+		sessions_refresh(sup->slots[i]);
+		enforce(sup->slots[i], now);
+	}
+}
+
+/* What a session was born with is still true for it? */
+static bool
+still_fits(const struct session *s, const struct config *before)
+{
+	const struct config *c = s->sup->config;
+
+	return c->n_shares == before->n_shares &&
+	       memcmp(c->shares, before->shares, sizeof(c->shares)) == 0 &&
+	       access_address(c, &s->peer).allowed && access_plaintext(c, &s->peer).allowed;
+}
+
+void
+sessions_reconfigure(struct supervisor *sup, const struct config *before)
+{
+	struct session *s;
+
+	for (uint32_t i = 0; i < sup->boards.slots; i++) {
+		s = sup->slots[i];
+		if (s == NULL)
+			continue;
+		write_orders(s);
+		if (!still_fits(s, before))
+			sessions_quit(s, BOARD_QUIT_RELOAD, "the configuration has changed", 1000);
+	}
+}
+
+void
+sessions_drain(struct supervisor *sup, const char *why)
+{
+	for (uint32_t i = 0; i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL)
+			sessions_quit(sup->slots[i], BOARD_QUIT_DRAINING, why, 1000);
+}
+
+void
+sessions_drain_is_over(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL)
+			sessions_quit(sup->slots[i], BOARD_QUIT_KICKED, "the server is going down",
+				      1000);
+}
+
+void
+sessions_kill(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL && sup->slots[i]->pidfd >= 0)
+			(void)syscall(SYS_pidfd_send_signal, sup->slots[i]->pidfd, SIGKILL, NULL,
+				      0);
+}
+
+void
+supervisor_totals(const struct supervisor *sup, struct totals *ret)
+{
+	*ret = sup->retired;
+	for (uint32_t i = 0; i < sup->boards.slots; i++) {
+		if (sup->slots[i] == NULL)
+			continue;
+		sessions_refresh(sup->slots[i]);
+		add_to_totals(ret, &sup->slots[i]->seen);
+	}
+}
