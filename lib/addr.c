@@ -231,7 +231,7 @@ subnet_has(const struct subnet *s, const union addr *a)
 {
 	struct subnet of = of_address(a);
 
-	if (of.family != s->family)
+	if (of.family == AF_UNSPEC || of.family != s->family)
 		return false;
 	(void)clear_host_bits(&of, s->bits);
 	return subnet_equal(&of, s);

@@ -101,6 +101,7 @@ a_foreign_family_is_harmless(void **state)
 	assert_false(subnet_has(&any6, &a));
 	s = addr_source(&a);
 	assert_false(subnet_equal(&s, &any4));
+	assert_false(subnet_has(&s, &a)); /* nothing is not in nothing */
 }
 
 static void
