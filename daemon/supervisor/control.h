@@ -1,8 +1,9 @@
 /*
- * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes and
- * frames of one peer), control_command.c (the table, one request from begin to end), and the commands:
- * control_status.c, control_list.c, control_metrics.c, control_config.c, control_act.c, control_wait.c.
- * Runs in the supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
+ * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
+ * and frames of one peer), control_command.c (the table, one request from begin to end), and the
+ * commands: control_status.c, control_list.c, control_metrics.c, control_config.c, control_kick.c,
+ * control_reload.c, control_wait.c. Runs in the supervisor; every byte of a peer is hostile. Fuzzed
+ * (fuzz/control.c).
  */
 #pragma once
 
@@ -22,10 +23,11 @@
 enum {
 	CONTROL_PEERS_MAX = 32,
 	CONTROL_PEERS_PER_UID = 8,
-	CONTROL_PEERS_FOR_ROOT = 2,	/* of the 32 */
-	CONTROL_UNREAD_MAX = 64 << 10,	/* bytes of answers; above it nothing more is made */
-	CONTROL_ROWS_PER_FRAME = 8,	/* of the longest rows so many fit a frame */
-	CONTROL_PATIENCE_SEC = 10,	/* for a frame begun, or an answer not taken */
+	CONTROL_PEERS_FOR_ROOT = 2,    /* of the 32 */
+	CONTROL_UNREAD_MAX = 64 << 10, /* bytes of answers; above it nothing more is made */
+	CONTROL_ROWS_PER_FRAME = 8,    /* sessions, transfers: of the longest rows so many fit */
+	CONTROL_ID_MAX = 24,           /* bytes of "s412" */
+	CONTROL_PATIENCE_SEC = 10,     /* for a frame begun, or an answer not taken */
 };
 
 /* Each may do what those before it may. */
@@ -48,7 +50,7 @@ struct control_request {
 	bool ending; /* the daemon ends: this is the last step */
 
 	const struct control_command *command; /* NULL: no request is under way */
-	json_t *object;			       /* the arguments in state borrow from it */
+	json_t *object;                        /* the arguments in state borrow from it */
 	void *state;
 	char message[512]; /* for people, with a refusal; "": what the code says */
 };
@@ -56,20 +58,21 @@ struct control_request {
 struct control_verb {
 	const struct message_field *fields;
 	size_t n_fields;
-	size_t state_size; /* of the struct that fields are decoded into; zeroed before the first step */
-	/* Fills in answer (which has "status": "ok" and goes to the peer after DONE and MORE, and, with
-	 * the refusal's code and message, after a failure). enum control_step or negative. */
+	size_t state_size; /* of the struct that fields are decoded into; zeroed before the first
+			      step */
+	/* Fills in answer (which has "status": "ok" and goes to the peer after DONE and MORE, and,
+	 * with the refusal's code and message, after a failure). enum control_step or negative. */
 	int (*step)(struct control_request *rq, json_t *answer);
 	void (*done)(void *state); /* NULL: nothing but the memory itself */
 };
 
-#define COMMAND(name, words, stem, role, changes, arguments, help)                                 \
+#define COMMAND(name, words, stem, role, changes, arguments, help) \
 	extern const struct control_verb control_##stem;
 #include "lib/control.def"
 #undef COMMAND
 
-/* Begins the request in the header of a frame. 0; negative (with rq->message, and keys in answer): it is
- * refused, and no request is under way. */
+/* Begins the request in the header of a frame. 0; negative (with rq->message, and keys in answer):
+ * it is refused, and no request is under way. */
 int control_begin(struct control_request *rq, const char *text, size_t len, json_t *answer);
 /* The next step: enum control_step, or negative: the request ends in a refusal. */
 int control_step(struct control_request *rq, json_t *answer);
@@ -92,18 +95,26 @@ json_t *control_time(int64_t real_ns);
 /* Text that may be of any bytes: escaped where it is not UTF-8. */
 json_t *control_text(const char *text);
 
+/* Rows that are there already, told in as many frames as they need. */
+struct control_pages {
+	json_t *rows; /* owned; NULL: none */
+	size_t at;    /* the next one */
+};
+/* Puts the next rows into answer as the array key. CONTROL_MORE, CONTROL_DONE or -ENOMEM. */
+int control_page(struct control_pages *pages, json_t *answer, const char *key);
+void control_pages_done(struct control_pages *pages);
+
 /* ---- control_list.c ---- */
-/* "s412": true and *ret_number. kind: 's' or 't'. */
-bool control_id_parse(const char *text, char kind, uint64_t *ret_number);
+/* "s412" */
+json_t *control_id(char kind, uint64_t number);
 /* The session that "s412" is, or that does "t9031"; NULL: *ret_error is the refusal. */
 struct session *control_find(struct control_request *rq, const char *text, int *ret_error);
 bool control_has_transfer(const struct session *s);
 bool control_is_stalled(const struct session *s);
 
 /* ---- control_config.c ---- */
-/* Puts the next problems into answer, from *cursor on. CONTROL_MORE: more are left; CONTROL_DONE: these
- * were the last, with "errors" and "warnings"; -ENOMEM. */
-int control_problems(const struct config_problems *problems, size_t *cursor, json_t *answer);
+/* Every problem as a row. 0 or -ENOMEM. */
+int control_problem_rows(const struct config_problems *problems, json_t **ret);
 
 /* ---- control_status.c ---- */
 struct control_disk {
@@ -123,8 +134,8 @@ struct control_peer {
 	bool closing; /* nothing more is read; the end comes when the answers are gone */
 
 	uint8_t prefix[FRAME_PREFIX];
-	uint8_t *header; /* of the frame that is being read */
-	size_t have, length; /* bytes of prefix and header; of the header alone */
+	uint8_t *header;                  /* of the frame that is being read */
+	size_t have, length;              /* bytes of prefix and header; of the header alone */
 	uint64_t frame_usec, answer_usec; /* when patience with either ends, 0: it does not run */
 	struct buf out;
 };
@@ -133,7 +144,8 @@ struct control_peer {
 int control_peer_new(struct control *c, int fd, uid_t uid, pid_t pid, enum control_role role,
 		     struct control_peer **ret);
 struct control_peer *control_peer_free(struct control_peer *p);
-/* Goes on with the request under way as far as the peer has room. false: the peer is to be freed. */
+/* Goes on with the request under way as far as the peer has room. false: the peer is to be freed.
+ */
 bool control_peer_run(struct control_peer *p);
 
 /* ---- control.c ---- */
@@ -149,6 +161,7 @@ struct control {
 	struct control_disk disks[CONFIG_SHARES_MAX];
 };
 /* The role of a peer with these credentials. */
-enum control_role control_role_of(const struct control *c, uid_t uid, const gid_t *groups, size_t n);
+enum control_role
+control_role_of(const struct control *c, uid_t uid, const gid_t *groups, size_t n);
 /* Frees it and its place. */
 void control_drop(struct control_peer *p);
