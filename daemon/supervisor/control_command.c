@@ -133,21 +133,24 @@ control_pages_done(struct control_pages *pages)
 
 /* ---- from a frame to a request ---- */
 
-static int
-find(struct control_request *rq, const struct message_str *opt, const struct control_command **ret)
+static const struct control_command *
+find(const char *name)
 {
-	const char *nearest;
-
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (strcmp(commands[i].name, opt->data) == 0) {
-			*ret = &commands[i];
-			return 0;
-		}
-	nearest = text_nearest(opt->data, names, ARRAY_SIZE(names));
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static int
+refuse_unknown(struct control_request *rq, const char *name)
+{
+	const char *nearest = text_nearest(name, names, ARRAY_SIZE(names));
+
 	if (nearest == NULL)
-		return control_refuse(rq, -FTD_E_unsupported, "there is no command %s", opt->data);
+		return control_refuse(rq, -FTD_E_unsupported, "there is no command %s", name);
 	return control_refuse(rq, -FTD_E_unsupported, "there is no command %s; did you mean %s?",
-			      opt->data, nearest);
+			      name, nearest);
 }
 
 static int
@@ -163,15 +166,13 @@ decode(struct control_request *rq, const struct message_field *fields, size_t n,
 }
 
 static int
-look_up(struct control_request *rq, const struct control_command **ret)
+read_opt(struct control_request *rq, struct message_str *ret)
 {
 	static const struct message_field fields[] = {
 		{ "opt", MESSAGE_STR, 0, OPT_MAX, true },
 	};
-	struct message_str opt = { 0 };
-	int r = decode(rq, fields, ARRAY_SIZE(fields), &opt);
 
-	return r < 0 ? r : find(rq, &opt, ret);
+	return decode(rq, fields, ARRAY_SIZE(fields), ret);
 }
 
 static int
@@ -191,7 +192,8 @@ authorise(struct control_request *rq, const struct control_command *command, jso
 static int
 begin(struct control_request *rq, const char *text, size_t len, json_t *answer)
 {
-	const struct control_command *command = NULL;
+	const struct control_command *command;
+	struct message_str opt = { 0 };
 	int r;
 
 	r = message_parse(text, len, &rq->object);
@@ -199,9 +201,12 @@ begin(struct control_request *rq, const char *text, size_t len, json_t *answer)
 		return control_refuse(rq, r, "not a JSON object with a command as \"opt\"");
 	if (r < 0)
 		return r;
-	r = look_up(rq, &command);
+	r = read_opt(rq, &opt);
 	if (r < 0)
 		return r;
+	command = find(opt.data);
+	if (command == NULL)
+		return refuse_unknown(rq, opt.data);
 	r = authorise(rq, command, answer);
 	if (r < 0)
 		return r;
