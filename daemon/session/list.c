@@ -162,15 +162,17 @@ list(struct listing *l)
 
 static int
 open_forest(struct session *s, const struct request *rq, const struct args *a, uint64_t has,
-	    struct forest **ret)
+	    struct forest **ret, const char **ret_why)
 {
 	enum digest_algorithm algorithm;
 	struct forest *f = NULL;
 	struct place p;
 	int r;
 
-	if ((has & 1U << LIMIT) != 0 && a->limit == 0)
+	if ((has & 1U << LIMIT) != 0 && a->limit == 0) {
+		*ret_why = "limit must be at least 1";
 		return -FTD_E_bad_request;
+	}
 	r = content_algorithm(&a->digest, &algorithm);
 	if (r == 0)
 		r = names_locate(s, &a->filename, rq->rights, &p);
@@ -178,6 +180,8 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 		r = forest_new(s, &p, rq->rights, a->recursive, &f);
 	if (r == 0 && (has & 1U << AFTER) != 0)
 		r = forest_seek(f, a->after.data);
+	if (r == -FTD_E_bad_request && f != NULL)
+		*ret_why = "after is not what a listing of this directory gave";
 	if (r < 0) {
 		forest_free(f);
 		return r;
@@ -190,11 +194,12 @@ static int
 start(struct session *s, const struct request *rq, const struct args *a, uint64_t has)
 {
 	struct listing l = { .s = s, .rq = rq, .left = UINT64_MAX };
+	const char *why = NULL;
 	int r;
 
-	r = open_forest(s, rq, a, has, &l.forest);
+	r = open_forest(s, rq, a, has, &l.forest, &why);
 	if (r < 0)
-		return reply_error(s, rq, r, NULL, NULL);
+		return reply_error(s, rq, r, why, NULL);
 	if ((has & 1U << LIMIT) != 0)
 		l.left = a->limit;
 	l.entries = json_array();

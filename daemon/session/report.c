@@ -84,7 +84,11 @@ report_transfer_progress(struct session *s, uint64_t offset)
 	struct board_report *p = begin(s);
 
 	if (offset > p->offset) {
-		*(p->upload ? &p->bytes_in : &p->bytes_out) += offset - p->offset;
+		/* what is copied or verified here does not go over the wire */
+		if (p->state == BOARD_RECEIVING)
+			p->bytes_in += offset - p->offset;
+		if (p->state == BOARD_SENDING)
+			p->bytes_out += offset - p->offset;
 		p->progress_usec = p->heartbeat_usec;
 	}
 	p->offset = offset;
@@ -106,7 +110,7 @@ count(struct board_report *p, bool upload, bool good)
 {
 	p->failed += !good;
 	p->uploads += good && upload;
-	p->downloads += good && !upload;
+	p->downloads += good && p->state == BOARD_SENDING;
 }
 
 void

@@ -19,6 +19,7 @@ stop_look(struct session *s, struct stop *stop)
 {
 	int r;
 
+	conn_push(s);
 	if (s->conn.dead)
 		return -ENODATA;
 	if (stop_ordered(s, stop))

@@ -14,7 +14,7 @@ struct stop {
 	struct request cancel; /* then: owned, to be answered after that */
 };
 
-/* 1: stop, stop->error says as what; 0: go on; negative: conn_*. Never waits. */
+/* 1: stop, stop->error says as what; 0: go on; negative: conn_*. Sends what is queued; never waits. */
 int stop_look(struct session *s, struct stop *stop);
 
 /* The same without reading from the client, for where a frame is only half sent. 1 or 0. */
