@@ -18,11 +18,13 @@ read_text(const char *text, struct config *c, struct config_problems *problems)
 	__attribute__((cleanup(config_destroy))) config_t tree;
 
 	config_init(&tree);
-	if (config_read_string(&tree, text) == CONFIG_TRUE)
-		tree_read(config_root_setting(&tree), c, problems);
-	else
+	if (config_read_string(&tree, text) == CONFIG_FALSE) {
 		config_problem_add(problems, true, config_error_line(&tree), "%s",
 				   config_error_text(&tree));
+		return;
+	}
+	tree_read(config_root_setting(&tree), c, problems);
+	check_whole(c, problems);
 }
 
 int
@@ -42,7 +44,6 @@ config_parse(const char *text, const char *name, struct config **ret,
 	c->size = sizeof(*c);
 	(void)snprintf(c->file, sizeof(c->file), "%s", name);
 	read_text(text, c, problems);
-	check_whole(c, problems);
 	if (config_problems_fatal(problems))
 		return -EINVAL;
 	*ret = take_ptr(c);
