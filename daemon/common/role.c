@@ -109,6 +109,9 @@ birth(const struct packet_birth *b, int connection, int privilege,
 	if (pid < 0)
 		return announce(HOUSE_FAILED, b->connection, 0, -errno);
 	if (pid == 0) {
+		/* said by the child as well, so that it is known before anything that the child
+		 * logs */
+		(void)announce(HOUSE_BORN, b->connection, getpid(), 0);
 		(void)close(ROLE_FD_HOUSE);
 		child(b, connection, privilege);
 		_exit(ROLE_EXIT_BROKEN);

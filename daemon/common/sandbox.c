@@ -266,15 +266,14 @@ allow_memory(scmp_filter_ctx ctx)
 static int
 allow_birth(scmp_filter_ctx ctx)
 {
-	int r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-				 SCMP_A0(SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD));
+	static const uint64_t prctls[] = { PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, PR_SET_NAME };
+	int r;
 
-	if (r == 0)
+	r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+			     SCMP_A0(SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD));
+	for (size_t i = 0; i < ARRAY_SIZE(prctls) && r == 0; i++)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				     SCMP_A0(SCMP_CMP_EQ, PR_SET_SECCOMP));
-	if (r == 0)
-		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-				     SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME));
+				     SCMP_A0(SCMP_CMP_EQ, prctls[i]));
 	if (r == 0)
 		r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(close_range), 0);
 	return r;

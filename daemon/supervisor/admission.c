@@ -37,6 +37,7 @@ struct connection {
 
 	/* STAGE_GATE */
 	uint64_t house;
+	pid_t pid; /* 0 until born */
 	int privilege;
 	bool asked;
 	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
@@ -165,6 +166,8 @@ on_gate_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	if (is_crash(si)) {
 		log_line(LOG_ERR, "a gate crashed (signal %d), replacing its house", si->si_status);
 		houses_crashed(sup, HOUSE_GATE);
+	} else if (si->si_code == CLD_EXITED && si->si_status != ROLE_EXIT_OK) {
+		log_line(LOG_ERR, "a gate ended with class %d", si->si_status);
 	}
 	connection_free(c);
 	fill_pool(sup);
@@ -212,7 +215,7 @@ on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 		return 0;
 	if (n != (ssize_t)sizeof(q) || q.type != GATE_ANONYMOUS || c->asked) {
 		c->io = sd_event_source_disable_unref(c->io);
-		if (n != 0) {
+		if (n > 0 || n == -EMSGSIZE || n == -EPROTO) {
 			log_line(LOG_WARNING, "a gate broke its protocol, ending it");
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 		}
@@ -285,9 +288,10 @@ admission_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 
 	while (c != NULL && c->number != connection)
 		c = c->next;
-	if (c == NULL)
-		return;
+	if (c == NULL || c->pid != 0)
+		return; /* told twice */
 	c->house = 0;
+	c->pid = pid;
 	r = pid <= 0 ? -EAGAIN
 		     : sd_event_add_child(sup->event, &c->child, pid, WEXITED, on_gate_death, c);
 	if (r < 0) {
@@ -296,6 +300,21 @@ admission_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 	}
 	if (c->stage == STAGE_EVICTED)
 		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+}
+
+int
+admission_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number,
+		 union addr *ret_peer)
+{
+	const struct connection *c = sup->admission == NULL ? NULL : sup->admission->gates.first;
+
+	while (c != NULL && c->pid != pid)
+		c = c->next;
+	if (c == NULL)
+		return -ESRCH;
+	*ret_number = c->number;
+	*ret_peer = c->peer;
+	return 0;
 }
 
 void

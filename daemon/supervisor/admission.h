@@ -25,6 +25,10 @@ void admission_accept(struct supervisor *sup, int fd, const union addr *peer);
 void admission_born(struct supervisor *sup, uint64_t connection, pid_t pid);
 void admission_house_gone(struct supervisor *sup, uint64_t house);
 
+/* The peer and number of the gate with that pid: 0, or -ESRCH. */
+int admission_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number,
+		     union addr *ret_peer);
+
 /* Four times a second: deadlines. */
 void admission_tick(struct supervisor *sup);
 

@@ -90,6 +90,8 @@ static void __attribute__((noreturn)) exec_role(const struct role_start *how, in
 	silence();
 	place_descriptors(how, sock);
 	role_reset_signals();
+	(void)
+	    setsid(); /* a terminal's signals are for the supervisor, which then ends us in order */
 	if (how->nice != 0)
 		(void)setpriority(PRIO_PROCESS, 0, how->nice);
 	(void)execv("/proc/self/exe", argv);
@@ -180,37 +182,52 @@ house_said(struct house *h, const struct packet_house *m)
 		sessions_born(h->sup, m->connection, r == 0 ? m->pid : 0);
 }
 
+/* 1: one packet was taken; 0: there is none now, or never again. */
 static int
-on_house_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
+house_listen(struct house *h)
 {
-	struct house *h = userdata;
 	struct packet_house m;
 	ssize_t n;
 
-	(void)source;
-	(void)events;
-	n = io_recv_packet(fd, &m, sizeof(m), NULL, 0, NULL, MSG_DONTWAIT);
+	if (h->sock < 0)
+		return 0;
+	n = io_recv_packet(h->sock, &m, sizeof(m), NULL, 0, NULL, MSG_DONTWAIT);
+	if (n == (ssize_t)sizeof(m)) {
+		house_said(h, &m);
+		return 1;
+	}
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
-	if (n != (ssize_t)sizeof(m)) {
-		/* it has ended, or speaks nonsense; its death is told by on_house_death */
-		h->io = sd_event_source_disable_unref(h->io);
-		close_fd(&h->sock);
-		return 0;
-	}
-	house_said(h, &m);
+	/* it has ended, or speaks nonsense; its death is told by on_house_death() */
+	h->io = sd_event_source_disable_unref(h->io);
+	close_fd(&h->sock);
 	return 0;
+}
+
+static int
+on_house_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	(void)source;
+	(void)fd;
+	(void)events;
+	(void)house_listen(userdata);
+	return 0;
+}
+
+void
+houses_listen(struct supervisor *sup)
+{
+	for (int kind = 0; kind < HOUSE_KINDS; kind++)
+		while (sup->houses[kind] != NULL && house_listen(sup->houses[kind]) > 0)
+			;
 }
 
 /* What it said before it died still counts; births that it never answered have failed. */
 static void
 last_words(struct house *h)
 {
-	struct packet_house m;
-
-	while (h->sock >= 0 && io_recv_packet(h->sock, &m, sizeof(m), NULL, 0, NULL,
-					      MSG_DONTWAIT) == (ssize_t)sizeof(m))
-		house_said(h, &m);
+	while (house_listen(h) > 0)
+		;
 	if (h->kind == HOUSE_GATE)
 		admission_house_gone(h->sup, h->serial);
 	else

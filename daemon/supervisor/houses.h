@@ -43,5 +43,8 @@ void houses_stop(struct supervisor *sup);
 int houses_birth(struct supervisor *sup, enum house_kind kind, const struct packet_birth *birth,
 		 int connection, int privilege, uint64_t *ret_house);
 
+/* Takes what the houses have said already: a role's own words may be read before its birth is. */
+void houses_listen(struct supervisor *sup);
+
 /* A role of the house crashed: replace it, at most once in 5 s. */
 void houses_crashed(struct supervisor *sup, enum house_kind kind);

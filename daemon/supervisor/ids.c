@@ -9,7 +9,7 @@
 #include "lib/num.h"
 #include "lib/own.h"
 
-enum { BLOCK = 10000, TEXT_MAX = 32 };
+enum { BLOCK = 1000, TEXT_MAX = 32 };
 
 /* 2026-01-01: numbers that begin from the clock are larger than those of earlier starts as long as
  * fewer than a thousand a second were given out. */
@@ -17,16 +17,22 @@ enum { BLOCK = 10000, TEXT_MAX = 32 };
 #define PER_SEC 1000
 
 static int
-reserve(struct ids *ids)
+save(const struct ids *ids, uint64_t number)
 {
 	char text[TEXT_MAX];
 	int n;
 
-	ids->reserved = ids->next + BLOCK;
 	if (ids->dir < 0)
 		return 0;
-	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)ids->reserved);
+	n = snprintf(text, sizeof(text), "%llu\n", (unsigned long long)number);
 	return io_replace_file(ids->dir, "ids", text, (size_t)n, 0600);
+}
+
+static int
+reserve(struct ids *ids)
+{
+	ids->reserved = ids->next + BLOCK;
+	return save(ids, ids->reserved);
 }
 
 static uint64_t
@@ -66,6 +72,9 @@ ids_open(struct ids *ids, int dir)
 void
 ids_close(struct ids *ids)
 {
+	/* an orderly end leaves no gap */
+	if (ids->next > 0)
+		(void)save(ids, ids->next);
 	close_fd(&ids->dir);
 }
 

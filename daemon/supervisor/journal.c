@@ -13,6 +13,8 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/common/rolelog.h"
+#include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -211,16 +213,42 @@ record_open(struct record *rec, size_t len, const char **ret_path, char *text, s
 	return true;
 }
 
+/* Who speaks: a session, a gate, or a role that belongs to no connection (number 0). */
+struct speaker {
+	struct session *session;
+	uint64_t number;
+	union addr peer;
+};
+
+static struct speaker
+speaker_of(struct supervisor *sup, pid_t pid)
+{
+	struct speaker w = { .session = sessions_of_pid(sup, pid) };
+
+	if (w.session == NULL && admission_of_pid(sup, pid, &w.number, &w.peer) < 0) {
+		houses_listen(sup);
+		w.session = sessions_of_pid(sup, pid);
+		if (w.session == NULL)
+			(void)admission_of_pid(sup, pid, &w.number, &w.peer);
+	}
+	if (w.session != NULL) {
+		w.number = w.session->number;
+		w.peer = w.session->peer;
+	}
+	return w;
+}
+
 static void
-who_fields(struct fields *f, const struct session *s)
+who_fields(struct fields *f, const struct speaker *w)
 {
 	char host[ADDR_TEXT_MAX];
 
-	if (s == NULL)
+	if (w->number == 0)
 		return;
-	field(f, "FTD_SESSION=s%llu", (unsigned long long)s->number);
-	field(f, "FTD_PEER=%s", addr_format(&s->peer, host));
-	field(f, "FTD_USER=anonymous");
+	field(f, "FTD_SESSION=s%llu", (unsigned long long)w->number);
+	field(f, "FTD_PEER=%s", addr_format(&w->peer, host));
+	if (w->session != NULL)
+		field(f, "FTD_USER=anonymous");
 }
 
 static void
@@ -233,7 +261,7 @@ count_transfer(struct supervisor *sup, const struct rolelog_record *h)
 }
 
 static void
-transfer_record(struct supervisor *sup, struct session *s, const struct record *rec,
+transfer_record(struct supervisor *sup, const struct speaker *w, const struct record *rec,
 		const char *path, const char *text)
 {
 	const struct rolelog_record *h = &rec->head;
@@ -247,17 +275,16 @@ transfer_record(struct supervisor *sup, struct session *s, const struct record *
 	(void)text_escape(shown, sizeof(shown), path, h->path_len);
 	(void)text_escape(opt, sizeof(opt), h->opt, strlen(h->opt));
 	(void)snprintf(line, sizeof(line), "s%llu %s %s /%s: %s, %s in %llu.%03llu s%s%s",
-		       (unsigned long long)(s != NULL ? s->number : 0),
-		       s != NULL ? addr_format(&s->peer, host) : "?", opt, shown, result,
-		       num_format_size(h->bytes, size),
+		       (unsigned long long)w->number, addr_format(&w->peer, host), opt, shown,
+		       result, num_format_size(h->bytes, size),
 		       (unsigned long long)(h->usec / USEC_PER_SEC),
 		       (unsigned long long)(h->usec % USEC_PER_SEC / USEC_PER_MSEC),
 		       text[0] != '\0' ? ": " : "", text);
 	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_TRANSFER);
-	who_fields(&f, s);
-	if (s != NULL && h->transfer != 0)
+	who_fields(&f, w);
+	if (w->session != NULL && h->transfer != 0)
 		field(&f, "FTD_TRANSFER=t%llu",
-		      (unsigned long long)sessions_transfer_id(s, h->transfer));
+		      (unsigned long long)sessions_transfer_id(w->session, h->transfer));
 	field(&f, "FTD_OP=%s", opt);
 	field_bytes(&f, "FTD_PATH=/", path, h->path_len);
 	field(&f, "FTD_BYTES=%llu", (unsigned long long)h->bytes);
@@ -267,26 +294,26 @@ transfer_record(struct supervisor *sup, struct session *s, const struct record *
 }
 
 static void
-text_record(struct session *s, const struct rolelog_record *h, const char *text)
+text_record(const struct speaker *w, const struct rolelog_record *h, const char *text)
 {
 	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
 	struct fields f;
 	int level = h->level > LOG_DEBUG ? LOG_DEBUG : (int)h->level;
 
 	fields_init(&f);
-	if (s != NULL)
-		(void)snprintf(line, sizeof(line), "s%llu %s %s", (unsigned long long)s->number,
-			       addr_format(&s->peer, host), text);
+	if (w->number != 0)
+		(void)snprintf(line, sizeof(line), "s%llu %s %s", (unsigned long long)w->number,
+			       addr_format(&w->peer, host), text);
 	else
 		(void)snprintf(line, sizeof(line), "%s", text);
-	who_fields(&f, s);
+	who_fields(&f, w);
 	emit(level, line, &f);
 }
 
 static void
 handle_record(struct supervisor *sup, struct record *rec, size_t len, pid_t pid)
 {
-	struct session *s = sessions_of_pid(sup, pid);
+	struct speaker w;
 	char text[2 * ROLELOG_TEXT_MAX];
 	const char *path;
 
@@ -295,13 +322,14 @@ handle_record(struct supervisor *sup, struct record *rec, size_t len, pid_t pid)
 			 (int)pid);
 		return;
 	}
+	w = speaker_of(sup, pid);
 	if (rec->head.dropped > 0)
 		log_line(LOG_WARNING, "pid %d lost %llu log records before this one", (int)pid,
 			 (unsigned long long)rec->head.dropped);
 	if (rec->head.kind == ROLELOG_TRANSFER)
-		transfer_record(sup, s, rec, path, text);
+		transfer_record(sup, &w, rec, path, text);
 	else
-		text_record(s, &rec->head, text);
+		text_record(&w, &rec->head, text);
 }
 
 static int

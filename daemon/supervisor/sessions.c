@@ -343,8 +343,8 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 	struct session *s = sessions_find(sup, number);
 	int r;
 
-	if (s == NULL)
-		return;
+	if (s == NULL || s->pid != 0)
+		return; /* told twice */
 	if (pid <= 0) {
 		birth_failed(s);
 		return;
