@@ -54,6 +54,7 @@ conn_trim(struct session *s)
 {
 	buf_trim(&s->conn.in);
 	buf_trim(&s->conn.out);
+	group_trim(s);
 	if (s->chunk != NULL)
 		(void)munmap(s->chunk, SESSION_CHUNK);
 	s->chunk = NULL;
@@ -344,6 +345,12 @@ conn_put(struct session *s, json_t *object)
 	if (r < 0)
 		return r;
 	return buf_len(&c->out) > OUT_GATHER ? drain(s, OUT_KEEP) : 0;
+}
+
+void
+conn_push(struct session *s)
+{
+	(void)push(&s->conn);
 }
 
 int

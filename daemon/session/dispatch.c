@@ -18,11 +18,6 @@ struct operation {
 	unsigned flags;
 };
 
-#define OPERATION(opt, stem, rights, rights_to, flags) \
-	int op_##stem(struct session *s, const struct request *rq);
-#include "lib/operations.def"
-#undef OPERATION
-
 static const struct operation operations[] = {
 #define OPERATION(opt, stem, rights, rights_to, flags) { opt, op_##stem, rights, rights_to, flags },
 #include "lib/operations.def"
@@ -280,8 +275,10 @@ dispatch_cancelled(struct session *s, struct request *ret)
 int
 dispatch_cancel_done(struct session *s, struct request *cancel)
 {
-	auto_json json_t *object = cancel->object;
+	int r;
 
 	report_request(s);
-	return op_cancel(s, cancel);
+	r = op_cancel(s, cancel);
+	json_decref(take_ptr(cancel->object));
+	return r;
 }

@@ -38,6 +38,7 @@ struct session_share {
 	int open_error;     /* why, negative errno */
 	int ftd;            /* .ftd/staging beneath it, -1 until staging_place() needs it */
 	uint64_t ftd_mount; /* the mount it is on */
+	bool ftd_whole;     /* syncfs(2) can be trusted there */
 };
 
 struct session {
@@ -63,8 +64,7 @@ struct session {
 	uint64_t written;    /* files published since the last commit */
 	char staging_id[17]; /* 16 random digits: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
-	mode_t umask;
-	bool leaving; /* only the last words are left to be sent */
+	bool leaving;        /* only the last words are left to be sent */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
 
@@ -91,7 +91,6 @@ struct session_start {
 	uint64_t number;
 	struct access_subject subject;
 	bool hello; /* the gate has answered one */
-	mode_t umask;
 	int connection, privilege;
 };
 /* Opens nothing yet but takes everything over. 0 or -errno. */
@@ -127,6 +126,8 @@ int conn_skip(struct session *s, uint64_t n);
 int conn_put(struct session *s, json_t *object);
 /* Sends content bytes behind the queued answers, waiting as long as the client reads. */
 int conn_write_body(struct session *s, const void *data, size_t len);
+/* Sends of what is queued what the socket takes now: before and in work that takes long. */
+void conn_push(struct session *s);
 /* Sends what is queued, waiting up to stall_timeout. */
 int conn_flush(struct session *s);
 /* Gives buffers back when they are empty (before idling). */
@@ -151,6 +152,10 @@ int reply_continue(struct session *s, const struct request *rq);
  * negative conn_* failure (end). A refusal is answered and is 0. Bodies of operations other than
  * upload are skipped by the dispatcher before the handler runs. */
 typedef int (*operation_fn)(struct session *s, const struct request *rq);
+#define OPERATION(opt, stem, rights, rights_to, flags) \
+	int op_##stem(struct session *s, const struct request *rq);
+#include "lib/operations.def"
+#undef OPERATION
 /* One request: frame, table row, need, rights, handler. 0 go on, 1 close, negative end. */
 int dispatch_one(struct session *s);
 /* Reads the next header (waits). The caller owns *ret. -FTD_E_bad_frame, -FTD_E_bad_request or
@@ -214,6 +219,11 @@ int shares_authorise(struct session *s, const struct place *p, unsigned need);
 /* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for
  * a subject without the right to list. */
 int shares_conceal(const struct session *s, const struct place *p, int r);
+/* The same for one who has these rights. */
+int shares_told(unsigned rights, int r);
+/* Bytes that may still be written into the share (less limits.free_space) and its size. 0 or
+ * -errno. */
+int shares_space(const struct session *s, unsigned share, uint64_t *ret_room, uint64_t *ret_total);
 /* Whether shares hang beneath the normalised name: it is a directory then, whatever the storage has
  * there, and cannot be made, replaced, renamed or removed. */
 bool shares_above(const struct session *s, const char *name);
@@ -249,9 +259,10 @@ struct staging {
 	char marker[48]; /* the note in .ftd/staging of one that lies elsewhere; "": none */
 	int marker_fd;
 	unsigned share;
-	int fd;      /* read-write, held by an OFD lock */
-	mode_t mode; /* as it was made */
-	uint64_t device;
+	int fd;         /* read-write, held by an OFD lock */
+	bool elsewhere; /* in the target directory */
+	mode_t mode;    /* as it was made */
+	uint64_t target_device, target_inode;
 };
 /* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask)
  * and locks it. target is the name to be, target_dir the directory that will hold it and must stay
@@ -299,6 +310,8 @@ int group_add(struct session *s, struct publish *p);
 /* Publishes and answers all that wait. 0 or conn_* failure. */
 int group_flush(struct session *s);
 bool group_pending(const struct session *s);
+/* Frees the list, if none waits. */
+void group_trim(struct session *s);
 /* Milliseconds until the group must go, -1: none waits. */
 int group_wait_ms(const struct session *s);
 
@@ -306,6 +319,8 @@ int group_wait_ms(const struct session *s);
 /* From now on "working" is said for rq every 4 s (only if hello was said), until beat_end(). */
 int beat_begin(struct session *s, const struct request *rq, const char *phase);
 void beat_end(struct session *s);
+/* Ends the thread. */
+void beat_done(struct session *s);
 
 /* ---- walk.c: a tree beneath a directory, iteratively, without following links ---- */
 struct walk;

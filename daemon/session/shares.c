@@ -3,8 +3,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/statfs.h>
 
 #include "lib/err.h"
+#include "lib/own.h"
 
 static bool
 is_visible(const struct session *s, size_t i)
@@ -84,18 +86,24 @@ shares_authorise(struct session *s, const struct place *p, unsigned need)
 }
 
 int
-shares_conceal(const struct session *s, const struct place *p, int r)
+shares_told(unsigned rights, int r)
 {
-	static const char *const telling[] = { "not_found",      "exists",    "changed",
-					       "not_a_file",     "not_empty", "link_refused",
+	static const char *const telling[] = { "not_found",      "exists",     "changed",
+					       "not_empty",      "not_a_file", "link_refused",
 					       "not_a_directory" };
 
-	if (r >= 0 || p->share == PLACE_VIRTUAL || (s->shares[p->share].rights & RIGHT_LIST))
+	if (r >= 0 || (rights & RIGHT_LIST))
 		return r;
-	for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(telling); i++)
 		if (strcmp(err_code(r), telling[i]) == 0)
 			return -FTD_E_permission;
 	return r;
+}
+
+int
+shares_conceal(const struct session *s, const struct place *p, int r)
+{
+	return shares_told(p->share == PLACE_VIRTUAL ? RIGHT_ALL : s->shares[p->share].rights, r);
 }
 
 /* Whether an earlier share gave the same child already. */
@@ -172,4 +180,22 @@ shares_open_parent(struct session *s, const struct place *p, const char **ret_le
 	if (p->rest[0] == '\0') /* a share's root is no name in a directory */
 		return -EISDIR;
 	return path_open_parent(root, p->rest, shares_follow(s, p), ret_leaf);
+}
+
+int
+shares_space(const struct session *s, unsigned share, uint64_t *ret_room, uint64_t *ret_total)
+{
+	struct statfs st;
+	uint64_t room;
+
+	if (s->shares[share].root < 0)
+		return -EIO;
+	if (fstatfs(s->shares[share].root, &st) < 0)
+		return -errno;
+	if (__builtin_mul_overflow((uint64_t)st.f_bavail, (uint64_t)st.f_bsize, &room))
+		room = INT64_MAX;
+	*ret_room = room > s->config->free_space ? room - s->config->free_space : 0;
+	if (__builtin_mul_overflow((uint64_t)st.f_blocks, (uint64_t)st.f_bsize, ret_total))
+		*ret_total = INT64_MAX;
+	return 0;
 }

@@ -1,0 +1,210 @@
+#include "daemon/session/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/session/sync.h"
+#include "lib/err.h"
+#include "lib/own.h"
+#include "lib/text.h"
+
+enum { KEEP_MAX = 999, EXTENSION_MAX = 32, TOUCHED_REST = 31 };
+
+void
+publish_init(struct publish *p)
+{
+	*p = (struct publish){ .target_dir = -1, .staging = { .fd = -1, .marker_fd = -1 } };
+}
+
+void
+publish_done(struct session *s, struct publish *p)
+{
+	staging_discard(s, &p->staging);
+	close_fd(&p->target_dir);
+	for (unsigned i = 0; i < p->n_made; i++)
+		close_fd(&p->made[i]);
+	json_decref(p->answer);
+	json_decref(p->id);
+	json_decref(p->current);
+	free(p->name);
+	publish_init(p);
+}
+
+/* ---- names */
+
+static int
+rename_to(const struct publish *p, const char *leaf, unsigned flags)
+{
+	const struct staging *st = &p->staging;
+
+	return renameat2(st->dir, st->name, p->target_dir, leaf, flags) < 0 ? -errno : 0;
+}
+
+/* Takes the name only if it is free: -EEXIST. */
+static int
+claim(const struct publish *p, const char *leaf)
+{
+	struct stat st;
+	int r = rename_to(p, leaf, RENAME_NOREPLACE);
+
+	if (r != -EINVAL)
+		return r;
+	/* a file system that cannot (NFS): look first, and another writer may still come between */
+	if (fstatat(p->target_dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return -EEXIST;
+	return errno == ENOENT ? rename_to(p, leaf, 0) : -errno;
+}
+
+/* "name (2).ext", cut where it would be too long, never inside a character. */
+static void
+numbered(const char *leaf, unsigned number, char *ret)
+{
+	const char *dot = strrchr(leaf, '.');
+	size_t len = strlen(leaf), stem, room;
+	char mark[16];
+	int n;
+
+	stem =
+	    dot == NULL || dot == leaf || strlen(dot) > EXTENSION_MAX ? len : (size_t)(dot - leaf);
+	n = snprintf(mark, sizeof(mark), " (%u)", number);
+	room = PATH_COMPONENT_MAX - (size_t)n - (len - stem);
+	dot = leaf + stem;
+	if (stem > room) {
+		stem = room;
+		while (stem > 0 && ((unsigned char)leaf[stem] & 0xc0) == 0x80)
+			stem--;
+	}
+	(void)snprintf(ret, PATH_COMPONENT_MAX + 1, "%.*s%s%s", (int)stem, leaf, mark, dot);
+}
+
+/* The name, or the first numbered one that is free; p->leaf becomes what it got. */
+static int
+keep_both(struct publish *p)
+{
+	char other[PATH_COMPONENT_MAX + 1];
+	int r = claim(p, p->leaf);
+
+	for (unsigned i = 2; r == -EEXIST && i <= KEEP_MAX; i++) {
+		numbered(p->leaf, i, other);
+		r = claim(p, other);
+		if (r == 0)
+			memcpy(p->leaf, other, sizeof(other));
+	}
+	return r;
+}
+
+/* The entry in the way, for those who may list. */
+static void
+show_current(struct publish *p)
+{
+	struct entry_stat st;
+
+	if ((p->rights & RIGHT_LIST) && entry_stat(p->target_dir, p->leaf, &st) == 0)
+		p->current = entry_json(p->leaf, strlen(p->leaf), &st);
+}
+
+static int
+check_match(const struct publish *p)
+{
+	char etag[ENTRY_ETAG_MAX];
+	struct entry_stat st;
+	int r;
+
+	if (!p->match)
+		return 0;
+	r = entry_stat(p->target_dir, p->leaf, &st);
+	if (r < 0)
+		return r == -ENOENT ? -FTD_E_changed : r;
+	return strcmp(entry_etag(&st, etag), p->etag) == 0 ? 0 : -FTD_E_changed;
+}
+
+static int
+take_name(struct publish *p)
+{
+	int r = check_match(p);
+
+	if (r < 0)
+		return r;
+	if (p->how == PUBLISH_REPLACE && (p->rights & RIGHT_REPLACE))
+		return rename_to(p, p->leaf, 0);
+	/* who may not list is not told that a name is taken, and overwrites nothing either */
+	if (p->how == PUBLISH_KEEP_BOTH || !(p->rights & RIGHT_LIST))
+		return keep_both(p);
+	r = claim(p, p->leaf);
+	if (r == -EEXIST && p->how == PUBLISH_REPLACE)
+		return -FTD_E_permission;
+	return r == -EEXIST ? -FTD_E_exists : r;
+}
+
+/* ---- receipts */
+
+/* The whole name of what was kept under another. */
+static int
+add_filename(struct publish *p)
+{
+	const char *slash = strrchr(p->name, '/');
+	char name[PATH_BYTES_MAX + PATH_COMPONENT_MAX + 2];
+	int n;
+
+	n = snprintf(name, sizeof(name), "/%.*s%s", slash != NULL ? (int)(slash - p->name) + 1 : 0,
+		     p->name, p->leaf);
+	return message_set_name(p->answer, "filename", name, (size_t)n);
+}
+
+static bool
+has_other_name(const struct publish *p)
+{
+	const char *slash = strrchr(p->name, '/');
+
+	return strcmp(slash != NULL ? slash + 1 : p->name, p->leaf) != 0;
+}
+
+static int
+fill_receipt(const struct session *s, struct publish *p)
+{
+	char etag[ENTRY_ETAG_MAX];
+	struct entry_stat st;
+	int r = entry_stat(p->staging.fd, NULL, &st);
+
+	if (r < 0)
+		return r;
+	p->durability = sync_durability_name(sync_durability(s, p));
+	if (json_object_set_new(p->answer, "mtime_ns", json_integer(st.mtime_ns)) < 0 ||
+	    json_object_set_new(p->answer, "etag", json_string(entry_etag(&st, etag))) < 0 ||
+	    json_object_set_new(p->answer, "durability", json_string(p->durability)) < 0)
+		return -ENOMEM;
+	return (p->rights & RIGHT_LIST) && has_other_name(p) ? add_filename(p) : 0;
+}
+
+static int
+publish_one(struct session *s, struct publish *p)
+{
+	unsigned share = p->staging.share;
+	int r = take_name(p);
+
+	if (r < 0) {
+		if (r == -FTD_E_exists || r == -FTD_E_changed)
+			show_current(p);
+		return r;
+	}
+	p->staging.name[0] = '\0';
+	s->touched |= 1U << (share < TOUCHED_REST ? share : TOUCHED_REST);
+	s->written++;
+	return fill_receipt(s, p);
+}
+
+void
+publish_all(struct session *s, struct publish *p, size_t n, int *results)
+{
+	for (size_t i = 0; i < n; i++)
+		results[i] = 0;
+	/* a rename before its content is on disk would publish empty files after a power cut */
+	sync_contents(s, p, n, results);
+	for (size_t i = 0; i < n; i++)
+		if (results[i] >= 0)
+			results[i] = publish_one(s, &p[i]);
+	sync_directories(s, p, n, results);
+}

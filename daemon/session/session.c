@@ -1,0 +1,244 @@
+#include "daemon/session/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <syslog.h>
+
+#include "daemon/common/rolelog.h"
+#include "daemon/session/bare.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/frame.h"
+#include "lib/own.h"
+#include "lib/text.h"
+
+enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20 };
+
+/* ---- beginning */
+
+/* The supervisor's poke ends a wait and does nothing else; it is let through only there. */
+static void
+poked(int signal)
+{
+	(void)signal;
+}
+
+static int
+arrange_signals(void)
+{
+	struct sigaction action = { .sa_handler = poked };
+	sigset_t urgent;
+
+	if (sigaction(SIGURG, &action, NULL) < 0)
+		return -errno;
+	(void)sigemptyset(&urgent);
+	(void)sigaddset(&urgent, SIGURG);
+	return sigprocmask(SIG_BLOCK, &urgent, NULL) < 0 ? -errno : 0;
+}
+
+/* The slot's page still says what its last session said. */
+static void
+clear_report(struct board_report *r)
+{
+	board_write_begin(&r->seq);
+	memset((uint8_t *)r + offsetof(struct board_report, state), 0,
+	       sizeof(*r) - offsetof(struct board_report, state));
+	r->heartbeat_usec = r->since_usec = clock_usec();
+	board_write_end(&r->seq);
+}
+
+int
+session_init(struct session *s, const struct session_start *start)
+{
+	uint8_t random[8];
+	int r;
+
+	*s = (struct session){
+		.config = start->config,
+		.number = start->number,
+		.subject = start->subject,
+		.orders = start->orders,
+		.public = start->public,
+		.report = start->report,
+		.privilege = start->privilege,
+		.hello = start->hello,
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++)
+		s->shares[i].root = s->shares[i].ftd = -1;
+	r = conn_init(&s->conn, start->connection);
+	if (r < 0)
+		return r;
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return -EIO;
+	(void)text_hex(s->staging_id, random, sizeof(random));
+	clear_report(s->report);
+	return arrange_signals();
+}
+
+void
+session_open_shares(struct session *s)
+{
+	for (size_t i = 0; i < s->config->n_shares; i++) {
+		struct session_share *share = &s->shares[i];
+
+		share->config = &s->config->shares[i];
+		share->rights = access_rights(share->config, &s->subject);
+		if (share->rights == 0)
+			continue;
+		/* O_PATH: a drop box may be unreadable */
+		share->root =
+		    openat(AT_FDCWD, share->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (share->root >= 0)
+			continue;
+		share->open_error = -errno;
+		rolelog(LOG_ERR, "share /%s: cannot open %s, its names are refused: %s",
+			share->config->path, share->config->root, strerror(errno));
+	}
+}
+
+uint8_t *
+session_chunk(struct session *s)
+{
+	void *p;
+
+	if (s->chunk == NULL) {
+		p = mmap(NULL, SESSION_CHUNK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			 -1, 0);
+		s->chunk = p != MAP_FAILED ? p : NULL;
+	}
+	return s->chunk;
+}
+
+/* ---- serving */
+
+bool
+session_ending(const struct session *s)
+{
+	return s->privilege < 0 ||
+	       atomic_load_explicit(&s->orders->quit, memory_order_relaxed) != BOARD_STAY;
+}
+
+static int
+serve_requests(struct session *s)
+{
+	int r = 0;
+
+	r = conn_need(s, FRAME_PREFIX, true);
+	if (r < 0)
+		return r;
+	if (frame_first(buf_data(&s->conn.in)) == FRAME_FIRST_BARE)
+		return bare_serve(s);
+	while (r == 0) {
+		rolelog_set_level(
+		    atomic_load_explicit(&s->orders->log_level, memory_order_relaxed));
+		r = session_ending(s) ? -ECANCELED : dispatch_one(s);
+	}
+	return r;
+}
+
+/* ---- ending */
+
+/* Why the supervisor ends the session, as the client is told. */
+static int
+quit_error(const struct session *s)
+{
+	switch ((enum board_quit)atomic_load(&s->orders->quit)) {
+	case BOARD_QUIT_IDLE:
+		return -FTD_E_timeout;
+	case BOARD_QUIT_KICKED:
+		return -FTD_E_cancelled;
+	case BOARD_QUIT_DRAINING:
+	case BOARD_QUIT_RELOAD:
+	case BOARD_STAY: /* the supervisor is gone; another will be there soon */
+		break;
+	}
+	return -FTD_E_draining;
+}
+
+static void
+say_last(struct session *s, int error, const char *message, uint64_t retry_after_ms)
+{
+	struct request none = { 0 };
+	json_t *extra = json_pack("{s:b}", "close", 1);
+
+	if (retry_after_ms > 0 && retry_after_ms <= INT64_MAX)
+		(void)json_object_set_new(extra, "retry_after_ms",
+					  json_integer((json_int_t)retry_after_ms));
+	(void)reply_error(s, &none, error, message[0] != '\0' ? message : NULL, extra);
+}
+
+/* The last words to a client that can understand them at any time. */
+static void
+farewell(struct session *s, int r)
+{
+	char reason[BOARD_TEXT_MAX];
+
+	if (r == -ETIMEDOUT)
+		rolelog(LOG_NOTICE, "no byte either way for too long, closing");
+	if (!s->hello)
+		return;
+	if (r == -ETIMEDOUT)
+		say_last(s, -FTD_E_timeout, "no byte either way for too long", 0);
+	if (r == -ECANCELED)
+		say_last(s, quit_error(s), gap_reason(s, reason),
+			 atomic_load(&s->orders->retry_after_ms));
+}
+
+/* The sending side first: closing on unread bytes would take the last answers back. */
+static void
+close_in_order(struct session *s)
+{
+	struct pollfd p = { .fd = s->conn.fd, .events = POLLIN };
+	uint64_t deadline = clock_usec() + LINGER_MS * USEC_PER_MSEC, now;
+	uint8_t scratch[16 << 10];
+	size_t seen = 0;
+	ssize_t n;
+
+	if (shutdown(s->conn.fd, SHUT_WR) < 0)
+		return;
+	while (!s->conn.eof && seen < LINGER_BYTES) {
+		now = clock_usec();
+		if (now >= deadline || poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1) < 0)
+			return;
+		n = recv(s->conn.fd, scratch, sizeof(scratch), MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+			return;
+		seen += n > 0 ? (size_t)n : 0;
+	}
+}
+
+void
+session_serve(struct session *s)
+{
+	int r;
+
+	r = serve_requests(s);
+	/* what is complete is published and answered, however the rest ended */
+	(void)group_flush(s);
+	s->leaving = true;
+	farewell(s, r);
+	(void)conn_flush(s);
+	close_in_order(s);
+}
+
+void
+session_done(struct session *s)
+{
+	beat_done(s);
+	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++) {
+		close_fd(&s->shares[i].root);
+		close_fd(&s->shares[i].ftd);
+	}
+	s->digest = digest_free(s->digest);
+	conn_trim(s);
+	conn_done(&s->conn);
+	close_fd(&s->privilege);
+}

@@ -1,0 +1,214 @@
+#include "daemon/session/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+
+#include <linux/fs.h>
+
+#include "daemon/session/sync.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+#define STAGING_TOP PATH_RESERVED
+#define STAGING_LEAF "staging"
+
+enum { TRIES = 8 };
+
+static int
+open_directory(int dir, const char *rel)
+{
+	return path_open(dir, rel, O_RDONLY | O_DIRECTORY, 0, false);
+}
+
+/* .ftd/staging beneath the root, made on first use. */
+static int
+open_or_make(int root)
+{
+	auto_close int top = -1;
+	int fd = open_directory(root, STAGING_TOP "/" STAGING_LEAF);
+
+	if (fd != -ENOENT)
+		return fd;
+	if (mkdirat(root, STAGING_TOP, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	top = open_directory(root, STAGING_TOP);
+	if (top < 0)
+		return top;
+	if (mkdirat(top, STAGING_LEAF, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return open_directory(top, STAGING_LEAF);
+}
+
+static int
+look_at(int dir, struct statx *ret)
+{
+	return statx(dir, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, ret) < 0 ? -errno
+											: 0;
+}
+
+static int
+prepare_share(struct session_share *share)
+{
+	auto_close int fd = -1;
+	struct statx st;
+	int r;
+
+	if (share->ftd >= 0)
+		return 0;
+	if (share->root < 0)
+		return -EIO;
+	fd = open_or_make(share->root);
+	if (fd < 0)
+		return fd;
+	r = look_at(fd, &st);
+	if (r < 0)
+		return r;
+	share->ftd_mount = st.stx_mnt_id;
+	share->ftd_whole = sync_is_whole(fd);
+	share->ftd = take_fd(&fd);
+	return 0;
+}
+
+/* Whether a file renamed into the directory would differ from one that was created there. */
+static bool
+gives_properties(int dir, const struct statx *st)
+{
+	struct fsxattr x;
+
+	if (st->stx_mode & S_ISGID)
+		return true;
+	if (fgetxattr(dir, "system.posix_acl_default", NULL, 0) > 0)
+		return true;
+	return ioctl(dir, FS_IOC_FSGETXATTR, &x) == 0 && (x.fsx_xflags & FS_XFLAG_PROJINHERIT) != 0;
+}
+
+/* Locks a fresh file. 1; 0: keeper was faster and takes it for an orphan; -errno. */
+static int
+lock_fresh(int fd, mode_t *ret_mode)
+{
+	struct flock whole = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct stat st;
+
+	if (fcntl(fd, F_OFD_SETLK, &whole) < 0)
+		return errno == EAGAIN || errno == EACCES ? 0 : -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*ret_mode = st.st_mode & 07777;
+	return st.st_nlink > 0;
+}
+
+/* Makes and locks a file. 1; 0: not this name, but another will do; -errno. */
+static int
+make_locked(int dir, const char *name, mode_t mode, int *ret_fd, mode_t *ret_mode)
+{
+	auto_close int fd = path_open(dir, name, O_RDWR | O_CREAT | O_EXCL, mode, false);
+	int r;
+
+	if (fd < 0)
+		return fd == -EEXIST ? 0 : fd;
+	r = lock_fresh(fd, ret_mode);
+	if (r < 0)
+		(void)unlinkat(dir, name, 0);
+	if (r == 1)
+		*ret_fd = take_fd(&fd);
+	return r;
+}
+
+/* The note that tells keeper where the file with the same number lies. */
+static int
+make_note(int ftd, const struct place *target, struct staging *st)
+{
+	const char *slash = strrchr(target->rest, '/');
+	mode_t mode;
+	int r;
+
+	r = make_locked(ftd, st->marker, 0600, &st->marker_fd, &mode);
+	if (r <= 0 || slash == NULL)
+		return r;
+	r = io_write_full(st->marker_fd, target->rest, (size_t)(slash - target->rest));
+	return r < 0 ? r : 1;
+}
+
+static int
+make_elsewhere(struct session *s, const struct place *target, mode_t mode, struct staging *st)
+{
+	int ftd = s->shares[target->share].ftd;
+	int r;
+
+	(void)snprintf(st->marker, sizeof(st->marker), "%s-%" PRIu64 ".at", s->staging_id,
+		       s->staged);
+	(void)snprintf(st->name, sizeof(st->name), PATH_RESERVED "-%s-%" PRIu64, s->staging_id,
+		       s->staged);
+	r = make_note(ftd, target, st);
+	if (st->marker_fd < 0)
+		st->marker[0] = '\0'; /* whatever has that name is not ours */
+	if (r <= 0)
+		return r;
+	return make_locked(st->dir, st->name, mode, &st->fd, &st->mode);
+}
+
+static int
+make_here(struct session *s, mode_t mode, struct staging *st)
+{
+	(void)snprintf(st->name, sizeof(st->name), "%s-%" PRIu64, s->staging_id, s->staged);
+	return make_locked(st->dir, st->name, mode, &st->fd, &st->mode);
+}
+
+int
+staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
+	      struct staging *ret)
+{
+	struct session_share *share = &s->shares[target->share];
+	struct staging st;
+	struct statx dir;
+	bool elsewhere;
+	int r;
+
+	r = prepare_share(share);
+	if (r == 0)
+		r = look_at(target_dir, &dir);
+	if (r < 0)
+		return r;
+	elsewhere = dir.stx_mnt_id != share->ftd_mount || gives_properties(target_dir, &dir);
+	for (int i = 0; i < TRIES; i++) {
+		s->staged++;
+		st = (struct staging){
+			.dir = elsewhere ? target_dir : share->ftd,
+			.share = target->share,
+			.elsewhere = elsewhere,
+			.fd = -1,
+			.marker_fd = -1,
+			.target_device = makedev(dir.stx_dev_major, dir.stx_dev_minor),
+			.target_inode = dir.stx_ino,
+		};
+		r = elsewhere ? make_elsewhere(s, target, mode, &st) : make_here(s, mode, &st);
+		if (r == 1) {
+			*ret = st;
+			return 0;
+		}
+		st.name[0] = '\0'; /* whatever has that name is not ours */
+		staging_discard(s, &st);
+		if (r < 0)
+			return r;
+	}
+	return -EBUSY;
+}
+
+void
+staging_discard(struct session *s, struct staging *st)
+{
+	if (st->name[0] != '\0')
+		(void)unlinkat(st->dir, st->name, 0);
+	if (st->marker[0] != '\0')
+		(void)unlinkat(s->shares[st->share].ftd, st->marker, 0);
+	close_fd(&st->fd);
+	close_fd(&st->marker_fd);
+	st->name[0] = st->marker[0] = '\0';
+}

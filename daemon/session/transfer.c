@@ -1,0 +1,279 @@
+#include "daemon/session/transfer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+enum {
+	WRITE_BEHIND = 8 << 20, /* that much is sent on its way to disk at once */
+	SPACE_EVERY = 64 << 20, /* content of unknown size: room is looked at so often */
+	HOLE_STEP = 256 << 20,  /* zeros are hashed so many at once */
+};
+
+static int
+refused(struct transfer *t, int error, const char *message)
+{
+	t->error = error;
+	t->message = message;
+	return 1;
+}
+
+/* ---- limits */
+
+/* Whether n more bytes are allowed. Bounded by expected or by 2^63-1, so sums do not wrap. */
+static int
+check_room(struct session *s, struct transfer *t, uint64_t n)
+{
+	uint64_t end = t->size + n, room, total;
+
+	if (n > INT64_MAX || end > INT64_MAX || end > t->max)
+		return -FTD_E_file_too_large;
+	if (end > t->expected)
+		return -FTD_E_size_mismatch;
+	if (t->expected != UINT64_MAX || end / SPACE_EVERY == t->size / SPACE_EVERY)
+		return 0;
+	if (shares_space(s, t->share, &room, &total) == 0 && room == 0)
+		return -FTD_E_disk_full;
+	return 0;
+}
+
+/* ---- bytes */
+
+/* Starts the way to disk of every 8 MiB that are full. */
+static void
+write_behind(struct transfer *t, uint64_t before)
+{
+	uint64_t from = before - before % WRITE_BEHIND, to = t->size - t->size % WRITE_BEHIND;
+
+	if (t->write_behind && to > from)
+		(void)sync_file_range(t->fd, (off_t)from, (off_t)(to - from),
+				      SYNC_FILE_RANGE_WRITE);
+}
+
+static int
+store(struct session *s, struct transfer *t, const uint8_t *data, size_t n)
+{
+	uint64_t before = t->size;
+	int r;
+
+	r = check_room(s, t, n);
+	if (r == 0)
+		r = io_pwrite_full(t->fd, data, n, (off_t)t->size);
+	if (r < 0)
+		return r;
+	digest_update(s->digest, data, n);
+	t->size += n;
+	t->received += n;
+	write_behind(t, before);
+	report_transfer_progress(s, t->received);
+	return 0;
+}
+
+/* The orders end this transfer. */
+static int
+stopped(struct session *s, struct transfer *t)
+{
+	const char *code;
+
+	return gap_check(s, &code) < 0 ? refused(t, err_from_code(code), NULL) : 0;
+}
+
+/* The rest.bytes that follow now. */
+static int
+take_body(struct session *s, struct transfer *t)
+{
+	size_t want;
+	ssize_t n;
+	int r;
+
+	while (t->rest.bytes > 0) {
+		r = stopped(s, t);
+		if (r != 0)
+			return r;
+		want = t->rest.bytes < SESSION_CHUNK ? (size_t)t->rest.bytes : SESSION_CHUNK;
+		n = conn_read_body(s, s->chunk, want);
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		t->rest.bytes -= (uint64_t)n;
+		r = store(s, t, s->chunk, (size_t)n);
+		if (r < 0)
+			return refused(t, r, NULL);
+	}
+	return 0;
+}
+
+/* n zeros that were not sent. A client that is gone does not keep us hashing. */
+static int
+take_hole(struct session *s, const struct request *rq, struct transfer *t, uint64_t n)
+{
+	uint64_t step;
+	int r;
+
+	if (n == 0)
+		return 0;
+	r = check_room(s, t, n);
+	if (r == 0 && ftruncate(t->fd, (off_t)(t->size + n)) < 0)
+		r = -errno;
+	if (r < 0)
+		return refused(t, r, NULL);
+	(void)beat_begin(s, rq, "verifying");
+	for (r = 0; n > 0 && r == 0; n -= step) {
+		step = n < HOLE_STEP ? n : HOLE_STEP;
+		digest_update_zeros(s->digest, step);
+		t->size += step;
+		report_heartbeat(s);
+		r = stopped(s, t);
+		if (r == 0 && conn_poll(s) == 0 && s->conn.eof)
+			r = -ENODATA;
+	}
+	beat_end(s);
+	return r;
+}
+
+/* ---- pieces */
+
+struct piece_args {
+	uint64_t hole;
+	struct message_str digest, status, code;
+};
+
+static const struct message_field piece_fields[] = {
+	{ "hole", MESSAGE_UINT, offsetof(struct piece_args, hole), INT64_MAX, false },
+	{ "digest", MESSAGE_STR, offsetof(struct piece_args, digest), DIGEST_TEXT_MAX, false },
+	{ "status", MESSAGE_STR, offsetof(struct piece_args, status), 32, false },
+	{ "code", MESSAGE_STR, offsetof(struct piece_args, code), 32, false },
+};
+
+/* The trailer: its digest, or the word that all of it is void. */
+static int
+take_trailer(struct transfer *t, const struct piece_args *a)
+{
+	enum digest_algorithm announced = t->digest.algorithm;
+	struct digest_value value;
+	bool has_value;
+	int r;
+
+	if (a->status.data != NULL && strcmp(a->status.data, "error") == 0) {
+		if (a->code.data != NULL && err_known(a->code.data))
+			return refused(t, err_from_code(a->code.data), NULL);
+		return refused(t, -FTD_E_cancelled, NULL);
+	}
+	if (a->digest.data == NULL)
+		return 0;
+	r = digest_parse(a->digest.data, a->digest.len, &value, &has_value);
+	if (r < 0)
+		return refused(t, r, "the digest of the trailer cannot be read");
+	if (value.algorithm != announced)
+		return refused(t, -FTD_E_bad_request,
+			       "the trailer has a digest that was not announced");
+	if (!has_value)
+		return 0;
+	t->digest = value;
+	t->has_digest = true;
+	return 0;
+}
+
+/* What a frame of the content says besides its bytes, which come first. */
+static int
+take_piece(struct session *s, const struct request *rq, const struct request *piece,
+	   struct transfer *t)
+{
+	struct piece_args a = { 0 };
+	const char *key, *why;
+	uint64_t has;
+	int r;
+
+	if (message_decode(piece->object, piece_fields, ARRAY_SIZE(piece_fields), &a, &has, &key,
+			   &why) < 0)
+		return refused(t, -FTD_E_bad_request, "a piece has an unusable key");
+	r = take_body(s, t);
+	if (r == 0)
+		r = take_hole(s, rq, t, a.hole);
+	if (r == 0 && !piece->more)
+		r = take_trailer(t, &a);
+	return r;
+}
+
+static int
+next_piece(struct session *s, struct transfer *t, json_t **ret, struct request *ret_piece)
+{
+	int r;
+
+	do {
+		r = stopped(s, t);
+		if (r != 0)
+			return r;
+		r = dispatch_header(s, false, ret, ret_piece);
+	} while (r == -EINTR);
+	if (r == 0 && ret_piece->body > DISPATCH_PIECE_MAX)
+		r = -FTD_E_bad_request;
+	if (r == -FTD_E_bad_frame || r == -FTD_E_bad_request) {
+		t->close = true;
+		return refused(t, r, NULL);
+	}
+	if (r < 0)
+		return r;
+	t->rest = (struct refuse_rest){ .bytes = ret_piece->body, .more = ret_piece->more };
+	return 0;
+}
+
+static int
+take_pieces(struct session *s, const struct request *rq, struct transfer *t)
+{
+	struct request piece;
+	int r;
+
+	r = take_piece(s, rq, rq, t);
+	while (r == 0 && t->rest.more) {
+		auto_json json_t *object = NULL;
+
+		r = next_piece(s, t, &object, &piece);
+		if (r == 0)
+			r = take_piece(s, rq, &piece, t);
+	}
+	return r;
+}
+
+/* ---- the whole */
+
+static int
+verify(struct session *s, struct transfer *t)
+{
+	struct digest_value is;
+
+	if (t->expected != UINT64_MAX && t->size != t->expected)
+		return refused(t, -FTD_E_size_mismatch, NULL);
+	digest_final(s->digest, &is);
+	if (t->has_digest && !digest_equal(&is, &t->digest))
+		return refused(t, -FTD_E_digest_mismatch, NULL);
+	t->digest = is;
+	return 0;
+}
+
+static int
+prepare(struct session *s, enum digest_algorithm a)
+{
+	if (session_chunk(s) == NULL)
+		return -ENOMEM;
+	return s->digest == NULL ? digest_new(a, &s->digest) : digest_reset(s->digest, a);
+}
+
+int
+transfer_receive(struct session *s, const struct request *rq, struct transfer *t)
+{
+	int r;
+
+	r = prepare(s, t->digest.algorithm);
+	if (r < 0)
+		return refused(t, r, NULL);
+	r = rq->more ? take_pieces(s, rq, t) : take_body(s, t);
+	return r == 0 ? verify(s, t) : r;
+}

@@ -1,0 +1,297 @@
+#include "daemon/session/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/frame.h"
+#include "lib/own.h"
+
+enum { MODE_MAX = 07777, FIELD_FILESIZE = 0 };
+
+#define AT(field) offsetof(struct upload_args, field)
+static const struct message_field fields[] = {
+	[FIELD_FILESIZE] = { "filesize", MESSAGE_NULLABLE, AT(filesize), INT64_MAX, false },
+	{ "filename", MESSAGE_NAME, AT(filename), FRAME_HEADER_MAX, true },
+	{ "mtime_ns", MESSAGE_INT, AT(mtime_ns), 0, false },
+	{ "mode", MESSAGE_UINT, AT(mode), MODE_MAX, false },
+	{ "parents", MESSAGE_BOOL, AT(parents), 0, false },
+	{ "expect", MESSAGE_BOOL, AT(expect), 0, false },
+	{ "digest", MESSAGE_STR, AT(digest), DIGEST_TEXT_MAX, false },
+	{ "if_exists", MESSAGE_STR, AT(if_exists), 16, false },
+	{ "if_match", MESSAGE_STR, AT(if_match), ENTRY_ETAG_MAX - 1, false },
+};
+#undef AT
+
+void
+upload_done(struct session *s, struct upload *u)
+{
+	message_args_done(fields, ARRAY_SIZE(fields), &u->args);
+	publish_done(s, &u->publish);
+	json_decref(u->extra);
+	u->extra = NULL;
+}
+
+int
+upload_refusal(struct upload *u, int r, const char *key, json_t *value)
+{
+	json_decref(u->extra);
+	u->extra = json_object();
+	(void)json_object_set_new(u->extra, key, value);
+	return r;
+}
+
+/* ---- the request */
+
+static bool
+has_number(const struct request *rq, const char *key)
+{
+	return json_is_integer(json_object_get(rq->object, key));
+}
+
+/* How many bytes follow, and how many the file will have. */
+static int
+read_size(struct upload *u, const struct request *rq)
+{
+	struct transfer *t = &u->transfer;
+	const char *key, *why;
+	uint64_t has;
+	bool known;
+
+	known = message_decode(rq->object, &fields[FIELD_FILESIZE], 1, &u->args, &has, &key,
+			       &why) == 0 &&
+		has_number(rq, "filesize");
+	t->expected = known ? u->args.filesize : rq->has_body && !rq->more ? rq->body : UINT64_MAX;
+	t->rest.more = rq->more;
+	t->rest.bytes = rq->has_body || rq->more ? rq->body : t->expected;
+	if (rq->more || rq->has_body || known)
+		return 0;
+	t->rest.bytes = 0;
+	t->close = true;
+	(void)memcpy(u->message, "filesize or body is needed",
+		     sizeof("filesize or body is needed"));
+	return -FTD_E_bad_request;
+}
+
+static int
+read_how(struct upload *u)
+{
+	static const char *const names[] = {
+		[PUBLISH_REPLACE] = "replace",
+		[PUBLISH_FAIL] = "fail",
+		[PUBLISH_KEEP_BOTH] = "keep_both",
+	};
+	const char *word = u->args.if_exists.data;
+
+	u->publish.how = PUBLISH_REPLACE;
+	if (word == NULL)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(names[i], word) == 0) {
+			u->publish.how = (enum publish_how)i;
+			return 0;
+		}
+	(void)memcpy(u->message, "if_exists is unknown", sizeof("if_exists is unknown"));
+	return -FTD_E_bad_request;
+}
+
+int
+upload_read(struct upload *u, const struct request *rq)
+{
+	struct transfer *t = &u->transfer;
+	const struct message_str *match = &u->args.if_match;
+	uint64_t has;
+	int r;
+
+	*u = (struct upload){ .rq = rq };
+	publish_init(&u->publish);
+	t->digest.algorithm = DIGEST_XXH3;
+	r = read_size(u, rq);
+	if (r == 0)
+		r = dispatch_read(rq, fields, ARRAY_SIZE(fields), &u->args, &has, u->message);
+	if (r == 0)
+		r = read_how(u);
+	if (r == 0 && u->args.digest.data != NULL)
+		r = digest_parse(u->args.digest.data, u->args.digest.len, &t->digest,
+				 &t->has_digest);
+	if (r < 0)
+		return r;
+	u->has_mtime = has_number(rq, "mtime_ns");
+	u->has_mode = has_number(rq, "mode");
+	if (match->data != NULL) {
+		u->publish.match = true;
+		memcpy(u->publish.etag, match->data, match->len + 1);
+	}
+	/* what the client said twice must agree */
+	return rq->more || t->rest.bytes == t->expected ? 0 : -FTD_E_size_mismatch;
+}
+
+/* ---- the body, and after it */
+
+static int
+set_mtime(int fd, int64_t mtime_ns)
+{
+	int64_t ns = mtime_ns % (int64_t)NSEC_PER_SEC;
+	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
+
+	if (ns < 0)
+		ns += (int64_t)NSEC_PER_SEC;
+	t[1].tv_sec = (mtime_ns - ns) / (int64_t)NSEC_PER_SEC;
+	t[1].tv_nsec = ns;
+	return futimens(fd, t) < 0 ? -errno : 0;
+}
+
+static int
+make_receipt(struct upload *u)
+{
+	struct publish *p = &u->publish;
+	char digest[DIGEST_TEXT_MAX];
+
+	p->answer = json_object();
+	if (json_object_set_new(p->answer, "filesize", json_integer((json_int_t)u->transfer.size)) <
+		0 ||
+	    json_object_set_new(p->answer, "digest",
+				json_string(digest_format(&u->transfer.digest, digest))) < 0)
+		return -ENOMEM;
+	p->name = strdup(u->place.name);
+	p->id = json_incref(u->rq->id);
+	return p->name != NULL ? 0 : -ENOMEM;
+}
+
+/* The last touch before the sync: what the file is to look like. */
+static int
+finish(struct session *s, struct upload *u)
+{
+	struct publish *p = &u->publish;
+	mode_t mode = (mode_t)u->args.mode & UPLOAD_MODE;
+	int r = 0;
+
+	if (u->has_mode && p->staging.mode != mode && fchmod(p->staging.fd, mode) < 0)
+		return -errno;
+	if (u->has_mtime)
+		r = set_mtime(p->staging.fd, u->args.mtime_ns);
+	if (r == 0)
+		r = make_receipt(u);
+	if (r < 0)
+		return r;
+	p->bytes = u->transfer.received;
+	p->transfer = report_transfer_park(s);
+	return 0;
+}
+
+int
+upload_take(struct session *s, struct upload *u)
+{
+	int r;
+
+	r = transfer_receive(s, u->rq, &u->transfer);
+	if (r != 0)
+		return r;
+	u->transfer.error = finish(s, u);
+	return u->transfer.error < 0;
+}
+
+int
+upload_lost(struct session *s, int r)
+{
+	if (s->report->transfer != 0)
+		report_transfer_end(s, r == -ETIMEDOUT ? "timeout" : "cancelled",
+				    r == -ENODATA ? "the client is gone" : NULL);
+	return r;
+}
+
+/* ---- the operation */
+
+/* Tells the client and the report, and drops what still comes. */
+static int
+give_up(struct session *s, struct upload *u, int r)
+{
+	const char *message = u->message[0] != '\0' ? u->message : u->transfer.message;
+	int end;
+
+	if (r == -FTD_E_cancelled && gap_kicked(s))
+		message = gap_reason(s, u->message);
+	if (s->report->transfer != 0)
+		report_transfer_end(s, err_code(r), message);
+	if (u->transfer.close)
+		(void)upload_refusal(u, r, "close", json_true());
+	end = refuse(s, u->rq, &u->transfer.rest, r, message, take_ptr(u->extra));
+	return end == 0 && u->transfer.close ? 1 : end;
+}
+
+static int
+answer_unchanged(struct session *s, struct upload *u)
+{
+	report_transfer_end(s, "ok", "unchanged");
+	return reply_ok(s, u->rq, take_ptr(u->publish.answer));
+}
+
+/* Whether it must not share a sync with those before it. */
+static bool
+is_alone(const struct upload *u)
+{
+	return u->args.expect || u->publish.match || u->publish.how == PUBLISH_KEEP_BOTH ||
+	       u->transfer.rest.more || u->transfer.expected > SESSION_SMALL;
+}
+
+/* Content, and publishing at once or with those that follow. */
+static int
+carry_out(struct session *s, struct upload *u, bool alone)
+{
+	int r;
+
+	r = upload_take(s, u);
+	if (r < 0)
+		return upload_lost(s, r);
+	if (r > 0)
+		return give_up(s, u, shares_conceal(s, &u->place, u->transfer.error));
+	r = group_add(s, &u->publish);
+	return r == 0 && alone ? group_flush(s) : r;
+}
+
+static int
+serve(struct session *s, struct upload *u)
+{
+	struct refuse_rest rest = u->transfer.rest;
+	bool alone = is_alone(u);
+	int r = 0, flushed;
+
+	if (u->args.expect) /* nothing is sent before the final answer, or continue */
+		u->transfer.rest = (struct refuse_rest){ 0 };
+	if (alone)
+		r = group_flush(s);
+	if (r < 0)
+		return r;
+	r = prepare_upload(s, u);
+	if (r < 0 && group_pending(s)) {
+		/* a name may be there, or a descriptor free, once those before it are published */
+		flushed = group_flush(s);
+		if (flushed < 0)
+			return upload_lost(s, flushed);
+		r = prepare_upload(s, u);
+	}
+	if (r < 0)
+		return give_up(s, u, r);
+	if (r == 1)
+		return answer_unchanged(s, u);
+	if (u->args.expect) {
+		u->transfer.rest = rest;
+		r = reply_continue(s, u->rq);
+	}
+	return r < 0 ? upload_lost(s, r) : carry_out(s, u, alone);
+}
+
+int
+op_upload(struct session *s, const struct request *rq)
+{
+	struct upload u;
+	int r;
+
+	r = upload_read(&u, rq);
+	r = r < 0 ? give_up(s, &u, r) : serve(s, &u);
+	upload_done(s, &u);
+	return r;
+}
