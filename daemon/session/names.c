@@ -70,8 +70,8 @@ names_open_file(struct session *s, const struct place *p, struct entry_stat *ret
 	return shares_conceal(s, p, open_regular(s, p, ret));
 }
 
-static bool
-may_list(const struct session *s, const struct place *p)
+bool
+names_may_list(const struct session *s, const struct place *p)
 {
 	return p->share == PLACE_VIRTUAL || (s->shares[p->share].rights & RIGHT_LIST) != 0;
 }
@@ -81,7 +81,7 @@ names_current(struct session *s, const struct place *p, const struct entry_stat 
 {
 	const char *leaf = names_leaf(p);
 
-	if (!may_list(s, p))
+	if (!names_may_list(s, p))
 		return NULL;
 	return json_pack("{s:o*}", "current", entry_json(leaf, strlen(leaf), st));
 }
@@ -90,7 +90,7 @@ int
 names_reply_entry(struct session *s, const struct request *rq, const struct place *p,
 		  const char *leaf, const struct entry_stat *st)
 {
-	json_t *entry = may_list(s, p) ? entry_json(leaf, strlen(leaf), st) : json_object();
+	json_t *entry = names_may_list(s, p) ? entry_json(leaf, strlen(leaf), st) : json_object();
 
 	return entry != NULL ? reply_ok(s, rq, entry) : -ENOMEM;
 }

@@ -22,6 +22,9 @@ int names_open_parent(struct session *s, const struct place *p, const char **ret
 /* Opens a regular file for reading. Descriptor or a refusal. */
 int names_open_file(struct session *s, const struct place *p, struct entry_stat *ret);
 
+/* Whether the subject may be told what exists there. */
+bool names_may_list(const struct session *s, const struct place *p);
+
 /* {"current": entry} of the place for who may list it, else NULL. */
 json_t *names_current(struct session *s, const struct place *p, const struct entry_stat *st);
 

@@ -1,0 +1,285 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <linux/fs.h>
+
+#include "daemon/session/claim.h"
+#include "daemon/session/content.h"
+#include "daemon/session/names.h"
+#include "daemon/session/stop.h"
+#include "lib/err.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+enum { STEP = 16 << 20 }; /* bytes between two looks at orders, cancel and free space */
+
+struct args {
+	struct message_name filename, to;
+	struct message_str if_exists;
+};
+
+static const struct message_field fields[] = {
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
+	{ "to", MESSAGE_NAME, offsetof(struct args, to), PATH_BYTES_MAX + 1, true },
+	{ "if_exists", MESSAGE_STR, offsetof(struct args, if_exists), 16, false },
+};
+
+struct copying {
+	struct session *s;
+	const struct request *rq;
+	struct place from, to;
+	int fd; /* the file to copy */
+	struct entry_stat st;
+	struct publish publish;
+	struct stop stop;
+	bool by_hand;    /* the kernel cannot copy from there to here */
+	const char *why; /* of a refusal, in words; may stay NULL */
+};
+
+/* ---- the content */
+
+/* One step within data, by the kernel. 0 or -errno. */
+static int
+copy_range(struct copying *c, uint64_t at, size_t n)
+{
+	off_t in = (off_t)at, out = (off_t)at;
+	ssize_t moved;
+
+	while (n > 0) {
+		moved = copy_file_range(c->fd, &in, c->publish.staging.fd, &out, n, 0);
+		if (moved < 0)
+			return -errno;
+		if (moved == 0)
+			return -FTD_E_changed;
+		n -= (size_t)moved;
+	}
+	return 0;
+}
+
+static int
+copy_by_hand(struct copying *c, uint64_t at, size_t n)
+{
+	uint8_t *chunk = session_chunk(c->s);
+	size_t part;
+	int r = chunk != NULL ? 0 : -ENOMEM;
+
+	for (; n > 0 && r == 0; n -= part, at += part) {
+		part = n < SESSION_CHUNK ? n : SESSION_CHUNK;
+		r = content_read(c->fd, chunk, part, at);
+		if (r == 0)
+			r = io_pwrite_full(c->publish.staging.fd, chunk, part, (off_t)at);
+	}
+	return r;
+}
+
+static bool
+kernel_cannot(int r)
+{
+	return r == -EXDEV || r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP || r == -EPERM;
+}
+
+static int
+copy_step(struct copying *c, uint64_t at, size_t n)
+{
+	uint64_t free, total;
+	int r;
+
+	if (shares_space(c->s, c->to.share, &free, &total) == 0 && free < n)
+		return -FTD_E_disk_full;
+	r = c->by_hand ? -EXDEV : copy_range(c, at, n);
+	if (kernel_cannot(r)) {
+		c->by_hand = true;
+		r = copy_by_hand(c, at, n);
+	}
+	return r;
+}
+
+/* Where the next data or hole (whence) is; the end of the file where there is none. */
+static uint64_t
+seek(const struct copying *c, uint64_t at, int whence)
+{
+	off_t found = lseek(c->fd, (off_t)at, whence);
+
+	if (found < 0) /* ENXIO: nothing but a hole; else the file system cannot tell: data */
+		return errno == ENXIO || whence == SEEK_HOLE ? c->st.size : at;
+	return (uint64_t)found < c->st.size ? (uint64_t)found : c->st.size;
+}
+
+/* Copies the data and leaves the holes out. 0, or the refusal; a conn_* failure goes to *ret_end.
+ */
+static int
+copy_data(struct copying *c, int *ret_end)
+{
+	uint64_t at = seek(c, 0, SEEK_DATA), end;
+	size_t n;
+	int r;
+
+	if (ftruncate(c->publish.staging.fd, (off_t)c->st.size) < 0)
+		return -errno;
+	while (at < c->st.size) {
+		for (end = seek(c, at, SEEK_HOLE); at < end; at += n) {
+			r = stop_look(c->s, &c->stop);
+			if (r < 0)
+				*ret_end = r;
+			if (r != 0)
+				return r < 0 ? r : c->stop.error;
+			n = end - at < STEP ? (size_t)(end - at) : STEP;
+			r = copy_step(c, at, n);
+			if (r < 0)
+				return r;
+			report_transfer_progress(c->s, at + n);
+		}
+		at = seek(c, at, SEEK_DATA);
+	}
+	return 0;
+}
+
+static int
+copy_content(struct copying *c, int *ret_end)
+{
+	int r = 0;
+
+	if (ioctl(c->publish.staging.fd, FICLONE, c->fd) < 0)
+		r = copy_data(c, ret_end);
+	return r < 0 ? r : content_unchanged(c->fd, &c->st);
+}
+
+/* ---- the request */
+
+static int
+refuse_because(struct copying *c, int error, const char *why)
+{
+	c->why = why;
+	return error;
+}
+
+static int
+open_source(struct copying *c, const struct args *a)
+{
+	int r;
+
+	r = names_locate(c->s, &a->filename, c->rq->rights, &c->from);
+	if (r < 0)
+		return r;
+	c->fd = names_open_file(c->s, &c->from, &c->st);
+	if (c->fd < 0)
+		return c->fd;
+	if (c->st.size > c->s->config->file_size)
+		return -FTD_E_file_too_large;
+	return 0;
+}
+
+/* Not to be found out after the work: publishing takes the name, or refuses, once more. */
+static int
+check_free(struct copying *c)
+{
+	struct publish *p = &c->publish;
+	struct entry_stat st;
+
+	if (p->how != PUBLISH_FAIL || !names_may_list(c->s, &c->to) ||
+	    entry_stat(p->target_dir, p->leaf, &st) < 0)
+		return 0;
+	p->current = entry_json(p->leaf, strlen(p->leaf), &st);
+	return -FTD_E_exists;
+}
+
+/* Opens the directory and makes the file that becomes the copy. */
+static int
+open_target(struct copying *c, const struct args *a)
+{
+	struct publish *p = &c->publish;
+	const char *leaf;
+	int r;
+
+	if (claim_how(&a->if_exists, PUBLISH_FAIL, &p->how) < 0)
+		return refuse_because(c, -FTD_E_bad_request,
+				      "if_exists must be replace, fail or keep_both");
+	r = names_locate(c->s, &a->to, c->rq->rights_to, &c->to);
+	if (r < 0)
+		return r;
+	p->target_dir = names_open_parent(c->s, &c->to, &leaf, &c->why);
+	if (p->target_dir < 0)
+		return p->target_dir;
+	(void)snprintf(p->leaf, sizeof(p->leaf), "%s", leaf);
+	r = check_free(c);
+	if (r < 0)
+		return r;
+	p->rights = c->s->shares[c->to.share].rights;
+	p->answer = json_object();
+	p->name = strdup(c->to.name);
+	if (p->answer == NULL || p->name == NULL)
+		return -ENOMEM;
+	return staging_place(c->s, &c->to, p->target_dir, c->st.mode & 0777, &p->staging);
+}
+
+static int
+copy_and_publish(struct copying *c, int *ret_end)
+{
+	int r;
+
+	report_transfer_begin(c->s, "copy", false, c->to.name, c->st.size);
+	report_state(c->s, BOARD_WORKING);
+	(void)beat_begin(c->s, c->rq, "waiting");
+	r = copy_content(c, ret_end);
+	if (r == 0)
+		publish_all(c->s, &c->publish, 1, &r);
+	beat_end(c->s);
+	report_transfer_end(c->s, r < 0 ? err_code(r) : "ok", NULL);
+	return r;
+}
+
+static int
+answer(struct copying *c)
+{
+	struct entry_stat st;
+	int r;
+
+	r = entry_stat(c->publish.staging.fd, NULL, &st);
+	if (r < 0)
+		return reply_error(c->s, c->rq, r, NULL, NULL);
+	return names_reply_entry(c->s, c->rq, &c->to, c->publish.leaf, &st);
+}
+
+static int
+copy(struct copying *c, const struct args *a)
+{
+	json_t *keys = NULL;
+	int end = 0, r;
+
+	r = open_source(c, a);
+	if (r == 0)
+		r = open_target(c, a);
+	if (r == 0)
+		r = shares_conceal(c->s, &c->to, copy_and_publish(c, &end));
+	if (end < 0)
+		return end;
+	if (c->stop.error < 0)
+		return stop_answer(c->s, c->rq, &c->stop, NULL);
+	if (r == 0)
+		return answer(c);
+	if (c->publish.current != NULL)
+		keys = json_pack("{s:O}", "current", c->publish.current);
+	return reply_error(c->s, c->rq, r, c->why, keys);
+}
+
+int
+op_copy(struct session *s, const struct request *rq)
+{
+	struct copying c = { .s = s, .rq = rq, .fd = -1 };
+	struct args a = { 0 };
+	uint64_t has = 0;
+	int r;
+
+	publish_init(&c.publish);
+	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &a, &has);
+	if (r > 0)
+		r = copy(&c, &a);
+	publish_done(s, &c.publish);
+	close_fd(&c.fd);
+	message_args_done(fields, ARRAY_SIZE(fields), &a);
+	return r;
+}
