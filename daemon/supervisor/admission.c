@@ -2,368 +2,19 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include "daemon/common/access.h"
-#include "daemon/common/role.h"
-#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/connections.h"
+#include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/refusals.h"
-#include "daemon/supervisor/sessions.h"
-#include "daemon/supervisor/sources.h"
 #include "lib/clock.h"
-#include "lib/io.h"
 #include "lib/own.h"
 
 /* After its own deadline a gate may still say why and wait for the client to read it. */
 #define GATE_OVERTIME (3 * USEC_PER_SEC)
-enum { RETRY_MS = 1000 };
-
-enum stage { STAGE_SILENT, STAGE_WAITING, STAGE_GATE, STAGE_EVICTED };
-
-struct connection {
-	struct connection *prev, *next; /* in the room or among the gates, oldest first */
-	struct supervisor *sup;
-	enum stage stage;
-	uint64_t number;
-	int fd;
-	union addr peer;
-	struct source *source;
-	uint64_t deadline_usec;
-
-	/* STAGE_GATE */
-	uint64_t house;
-	pid_t pid; /* 0 until born */
-	int privilege;
-	bool asked;
-	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
-	sd_event_source *child;
-};
-
-struct list {
-	struct connection *first, *last;
-	uint32_t n;
-};
-
-struct admission {
-	struct list room, gates;
-	uint32_t pool; /* gates that count: not evicted */
-};
-
-/* --- lists and records */
-
-static void
-list_append(struct list *l, struct connection *c)
-{
-	c->prev = l->last;
-	c->next = NULL;
-	if (l->last != NULL)
-		l->last->next = c;
-	else
-		l->first = c;
-	l->last = c;
-	l->n++;
-}
-
-static void
-list_remove(struct list *l, struct connection *c)
-{
-	if (c->prev != NULL)
-		c->prev->next = c->next;
-	else
-		l->first = c->next;
-	if (c->next != NULL)
-		c->next->prev = c->prev;
-	else
-		l->last = c->prev;
-	l->n--;
-}
-
-/* Takes it out of whatever it counts in. */
-static void
-leave_stage(struct connection *c)
-{
-	struct admission *a = c->sup->admission;
-
-	if (c->stage == STAGE_SILENT || c->stage == STAGE_WAITING) {
-		list_remove(&a->room, c);
-		c->source->waiting--;
-		return;
-	}
-	list_remove(&a->gates, c);
-	if (c->stage == STAGE_GATE) {
-		c->source->gates--;
-		a->pool--;
-	}
-}
-
-static void
-connection_free(struct connection *c)
-{
-	leave_stage(c);
-	(void)sd_event_source_disable_unref(c->io);
-	(void)sd_event_source_disable_unref(c->child);
-	source_release(c->source);
-	close_fd(&c->fd);
-	close_fd(&c->privilege);
-	free(c);
-}
-
-static void
-refuse_and_free(struct connection *c, const struct packet_verdict *v)
-{
-	log_refusal(&c->peer, v->code, v->message);
-	c->sup->retired.refused++;
-	refusals_say(take_fd(&c->fd), v);
-	connection_free(c);
-}
-
-static struct packet_verdict
-verdict(const char *code, const char *message, uint64_t retry_after_ms)
-{
-	struct packet_verdict v = { .retry_after_ms = retry_after_ms,
-				    .limit = UINT64_MAX,
-				    .current = UINT64_MAX };
-
-	(void)snprintf(v.code, sizeof(v.code), "%s", code);
-	(void)snprintf(v.message, sizeof(v.message), "%s", message);
-	return v;
-}
-
-static struct packet_verdict
-full_verdict(const char *message, uint64_t limit, uint64_t current)
-{
-	struct packet_verdict v = verdict("limit_sessions", message, RETRY_MS);
-
-	v.limit = limit;
-	v.current = current;
-	return v;
-}
-
-/* --- gates */
-
-static void fill_pool(struct supervisor *sup);
-
-static bool
-is_crash(const siginfo_t *si)
-{
-	if (si->si_code != CLD_KILLED && si->si_code != CLD_DUMPED)
-		return false;
-	return si->si_status != SIGKILL && si->si_status != SIGTERM;
-}
-
-static int
-on_gate_death(sd_event_source *source, const siginfo_t *si, void *userdata)
-{
-	struct connection *c = userdata;
-	struct supervisor *sup = c->sup;
-
-	(void)source;
-	if (is_crash(si)) {
-		log_line(LOG_ERR, "a gate crashed (signal %d), replacing its house", si->si_status);
-		houses_crashed(sup, HOUSE_GATE);
-	} else if (si->si_code == CLD_EXITED && si->si_status != ROLE_EXIT_OK) {
-		log_line(LOG_ERR, "a gate ended with class %d", si->si_status);
-	}
-	connection_free(c);
-	fill_pool(sup);
-	return 0;
-}
-
-static struct packet_verdict
-judge(struct connection *c, const struct packet_gate *q)
-{
-	const struct config *cfg = c->sup->config;
-	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
-	struct packet_verdict v = verdict("", "", 0);
-	struct access_verdict a;
-
-	if (c->sup->draining)
-		return verdict("draining", "the server is going down", RETRY_MS);
-	a = access_plaintext(cfg, &c->peer);
-	if (!a.allowed)
-		return verdict(a.code, "plain text is not allowed from this address", 0);
-	a = access_anonymous(cfg, &who);
-	if (!a.allowed)
-		return verdict(a.code, "nothing here is open without a login", 0);
-	if (c->source->sessions >= cfg->sessions_per_address)
-		return full_verdict("too many sessions from this address",
-				    cfg->sessions_per_address, c->source->sessions);
-	if (c->sup->sessions >= cfg->sessions)
-		return full_verdict("too many sessions", cfg->sessions, c->sup->sessions);
-	(void)sessions_admit(c->sup, c->number, c->fd, &c->peer, q->said_hello != 0, &v);
-	return v;
-}
-
-/* The gate may ask once; anything else it says ends it. */
-static int
-on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
-{
-	struct connection *c = userdata;
-	struct packet_verdict v;
-	struct packet_gate q;
-	ssize_t n;
-
-	(void)source;
-	(void)events;
-	n = io_recv_packet(fd, &q, sizeof(q), NULL, 0, NULL, MSG_DONTWAIT);
-	if (n == -EAGAIN || n == -EINTR)
-		return 0;
-	if (n != (ssize_t)sizeof(q) || q.type != GATE_ANONYMOUS || c->asked) {
-		c->io = sd_event_source_disable_unref(c->io);
-		if (n > 0 || n == -EMSGSIZE || n == -EPROTO) {
-			log_line(LOG_WARNING, "a gate broke its protocol, ending it");
-			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
-		}
-		return 0;
-	}
-	c->asked = true;
-	v = judge(c, &q);
-	if (v.code[0] != '\0') {
-		log_refusal(&c->peer, v.code, v.message);
-		c->sup->retired.refused++;
-	}
-	(void)io_send_packet(c->privilege, &v, sizeof(v), NULL, 0, MSG_DONTWAIT);
-	return 0;
-}
-
-static int
-gate_open(struct connection *c)
-{
-	struct packet_birth b = {
-		.connection = c->number,
-		.generation = c->sup->generation,
-		.deadline_usec = c->deadline_usec,
-		.peer = c->peer,
-		.flags = addr_is_loopback(&c->peer) ? BIRTH_LOOPBACK : 0,
-	};
-	auto_close int theirs = -1;
-	int pair[2];
-	int r;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	c->privilege = pair[0];
-	theirs = pair[1];
-	r = sd_event_add_io(c->sup->event, &c->io, c->privilege, EPOLLIN, on_gate_packet, c);
-	if (r >= 0)
-		r = houses_birth(c->sup, HOUSE_GATE, &b, c->fd, theirs, &c->house);
-	return r;
-}
-
-/* From the room, or new, to the pool. */
-static void
-enter_pool(struct connection *c)
-{
-	struct admission *a = c->sup->admission;
-	struct packet_verdict v;
-	int r;
-
-	c->io = sd_event_source_disable_unref(c->io);
-	leave_stage(c);
-	c->stage = STAGE_GATE;
-	list_append(&a->gates, c);
-	c->source->gates++;
-	a->pool++;
-	r = gate_open(c);
-	if (r < 0) {
-		log_line(LOG_WARNING, "cannot start a gate, refusing the connection: %s",
-			 strerror(-r));
-		v = verdict("busy", "the server cannot take the connection now", RETRY_MS);
-		refuse_and_free(c, &v);
-	}
-}
-
-void
-admission_born(struct supervisor *sup, uint64_t connection, pid_t pid)
-{
-	struct packet_verdict v =
-	    verdict("busy", "the server cannot take the connection now", RETRY_MS);
-	struct connection *c = sup->admission->gates.first;
-	int r;
-
-	while (c != NULL && c->number != connection)
-		c = c->next;
-	if (c == NULL || c->pid != 0)
-		return; /* told twice */
-	c->house = 0;
-	c->pid = pid;
-	r = pid <= 0 ? -EAGAIN
-		     : sd_event_add_child(sup->event, &c->child, pid, WEXITED, on_gate_death, c);
-	if (r < 0) {
-		refuse_and_free(c, &v);
-		return;
-	}
-	if (c->stage == STAGE_EVICTED)
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
-}
-
-int
-admission_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number,
-		 union addr *ret_peer)
-{
-	const struct connection *c = sup->admission == NULL ? NULL : sup->admission->gates.first;
-
-	while (c != NULL && c->pid != pid)
-		c = c->next;
-	if (c == NULL)
-		return -ESRCH;
-	*ret_number = c->number;
-	*ret_peer = c->peer;
-	return 0;
-}
-
-void
-admission_house_gone(struct supervisor *sup, uint64_t house)
-{
-	struct packet_verdict v =
-	    verdict("busy", "the server cannot take the connection now", RETRY_MS);
-	struct connection *next;
-
-	for (struct connection *c = sup->admission->gates.first; c != NULL; c = next) {
-		next = c->next;
-		if (c->house == house)
-			refuse_and_free(c, &v);
-	}
-}
-
-/* Its place is free at once; the process is reaped when it is. */
-static void
-evict(struct connection *c)
-{
-	struct admission *a = c->sup->admission;
-
-	c->stage = STAGE_EVICTED;
-	c->source->gates--;
-	a->pool--;
-	c->io = sd_event_source_disable_unref(c->io);
-	if (c->child != NULL)
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
-}
-
-/* The oldest gate of the source that holds the most, if that is more than fair towards the
- * newcomer. */
-static struct connection *
-unfair_gate(const struct admission *a, const struct source *newcomer)
-{
-	const struct source *largest = NULL;
-
-	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
-		if (c->stage == STAGE_GATE && !c->asked &&
-		    (largest == NULL || c->source->gates > largest->gates))
-			largest = c->source;
-	if (largest == NULL || largest->gates <= ADMISSION_FAIR_GATES ||
-	    largest->gates < newcomer->gates + 2)
-		return NULL;
-	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
-		if (c->stage == STAGE_GATE && !c->asked && c->source == largest)
-			return c;
-	return NULL;
-}
 
 /* --- the waiting room */
 
@@ -373,9 +24,8 @@ pool_has_room(const struct supervisor *sup)
 	return sup->admission->pool < sup->config->logins;
 }
 
-/* Who waits for a gate goes in the order: fewest gates of its source first, then the oldest. */
-static void
-fill_pool(struct supervisor *sup)
+void
+admission_fill(struct supervisor *sup)
 {
 	struct connection *best;
 
@@ -387,7 +37,7 @@ fill_pool(struct supervisor *sup)
 				best = c;
 		if (best == NULL)
 			return;
-		enter_pool(best);
+		gates_enter(best);
 	}
 }
 
@@ -399,16 +49,16 @@ spoke(struct connection *c)
 
 	c->io = sd_event_source_disable_unref(c->io);
 	if (pool_has_room(c->sup)) {
-		enter_pool(c);
+		gates_enter(c);
 		return;
 	}
-	victim = unfair_gate(c->sup->admission, c->source);
+	victim = gates_unfair(c->sup->admission, c->source);
 	if (victim == NULL) {
 		c->stage = STAGE_WAITING;
 		return;
 	}
-	evict(victim);
-	enter_pool(c);
+	gates_evict(victim);
+	gates_enter(c);
 }
 
 static int
@@ -419,7 +69,7 @@ on_silent_readable(sd_event_source *source, int fd, uint32_t events, void *userd
 	(void)source;
 	(void)fd;
 	if (events & (EPOLLHUP | EPOLLERR))
-		connection_free(c);
+		connections_free(c);
 	else
 		spoke(c);
 	return 0;
@@ -429,8 +79,8 @@ on_silent_readable(sd_event_source *source, int fd, uint32_t events, void *userd
 static bool
 make_place(struct supervisor *sup, const struct source *newcomer)
 {
-	struct packet_verdict v =
-	    verdict("limit_sessions", "too many connections wait to be served", RETRY_MS);
+	struct packet_verdict v = connections_verdict(
+	    "limit_sessions", "too many connections wait to be served", CONNECTIONS_RETRY_MS);
 	struct connection *victim = NULL;
 
 	if (sup->admission->room.n < ADMISSION_WAITING_MAX)
@@ -440,7 +90,7 @@ make_place(struct supervisor *sup, const struct source *newcomer)
 			victim = c;
 	if (victim == NULL || victim->source->waiting <= newcomer->waiting)
 		return false;
-	refuse_and_free(victim, &v);
+	connections_refuse(victim, &v);
 	return true;
 }
 
@@ -490,17 +140,18 @@ refuse_new(struct supervisor *sup, int fd, const union addr *peer, const struct 
 void
 admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 {
-	struct packet_verdict v =
-	    verdict("busy", "the server cannot take the connection now", RETRY_MS);
+	struct packet_verdict v = connections_verdict(
+	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
 	struct access_verdict a = access_address(sup->config, peer);
 	auto_close int own = fd;
 	struct connection *c;
 	int spoken;
 
 	if (!a.allowed)
-		v = verdict(a.code, "this address is not served", 0);
+		v = connections_verdict(a.code, "this address is not served", 0);
 	if (sup->draining)
-		v = verdict("draining", "the server is going down", RETRY_MS);
+		v = connections_verdict("draining", "the server is going down",
+					CONNECTIONS_RETRY_MS);
 	c = a.allowed && !sup->draining ? connection_new(sup, fd, peer) : NULL;
 	if (c == NULL) {
 		refuse_new(sup, take_fd(&own), peer, &v);
@@ -508,21 +159,22 @@ admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 	}
 	(void)take_fd(&own); /* the connection's now */
 	if (!make_place(sup, c->source)) {
-		v = verdict("limit_sessions", "too many connections wait to be served", RETRY_MS);
+		v = connections_verdict("limit_sessions", "too many connections wait to be served",
+					CONNECTIONS_RETRY_MS);
 		refuse_new(sup, take_fd(&c->fd), peer, &v);
 		source_release(c->source);
 		free(c);
 		return;
 	}
 	c->number = ids_next(&sup->ids);
-	list_append(&sup->admission->room, c);
+	connections_append(&sup->admission->room, c);
 	c->source->waiting++;
 	spoken = has_spoken(c->fd);
 	if (spoken > 0)
 		spoke(c);
 	else if (spoken < 0 || sd_event_add_io(sup->event, &c->io, c->fd, EPOLLIN | EPOLLRDHUP,
 					       on_silent_readable, c) < 0)
-		connection_free(c);
+		connections_free(c);
 }
 
 /* --- time */
@@ -530,7 +182,8 @@ admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 void
 admission_tick(struct supervisor *sup)
 {
-	struct packet_verdict v = verdict("timeout", "no request within the login time", 0);
+	struct packet_verdict v =
+	    connections_verdict("timeout", "no request within the login time", 0);
 	struct connection *next;
 	uint64_t now = clock_usec();
 
@@ -539,24 +192,25 @@ admission_tick(struct supervisor *sup)
 		if (now < c->deadline_usec)
 			continue;
 		v = c->stage == STAGE_WAITING
-			? verdict("limit_sessions", "the server is busy", RETRY_MS)
-			: verdict("timeout", "no request within the login time", 0);
-		refuse_and_free(c, &v);
+			? connections_verdict("limit_sessions", "the server is busy",
+					      CONNECTIONS_RETRY_MS)
+			: connections_verdict("timeout", "no request within the login time", 0);
+		connections_refuse(c, &v);
 	}
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)
 		if (now >= c->deadline_usec + GATE_OVERTIME && c->child != NULL)
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 	refusals_tick();
-	fill_pool(sup);
+	admission_fill(sup);
 }
 
 void
 admission_refuse_all(struct supervisor *sup, const char *code, const char *message)
 {
-	struct packet_verdict v = verdict(code, message, RETRY_MS);
+	struct packet_verdict v = connections_verdict(code, message, CONNECTIONS_RETRY_MS);
 
 	while (sup->admission->room.first != NULL)
-		refuse_and_free(sup->admission->room.first, &v);
+		connections_refuse(sup->admission->room.first, &v);
 }
 
 void
@@ -581,11 +235,11 @@ admission_stop(struct supervisor *sup)
 	if (a == NULL)
 		return;
 	while (a->room.first != NULL)
-		connection_free(a->room.first);
+		connections_free(a->room.first);
 	for (struct connection *c = a->gates.first; c != NULL; c = a->gates.first) {
 		if (c->child != NULL)
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
-		connection_free(c);
+		connections_free(c);
 	}
 	free(a);
 	sup->admission = NULL;

@@ -21,13 +21,9 @@ void admission_stop(struct supervisor *sup);
 /* A new connection; takes the descriptor over. */
 void admission_accept(struct supervisor *sup, int fd, const union addr *peer);
 
-/* The gatehouse's answer for a connection; pid 0: the birth failed. */
-void admission_born(struct supervisor *sup, uint64_t connection, pid_t pid);
-void admission_house_gone(struct supervisor *sup, uint64_t house);
-
-/* The peer and number of the gate with that pid: 0, or -ESRCH. */
-int admission_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number,
-		     union addr *ret_peer);
+/* A gate has ended: who waits for one goes in the order: fewest gates of its source first, then the
+ * oldest. */
+void admission_fill(struct supervisor *sup);
 
 /* Four times a second: deadlines. */
 void admission_tick(struct supervisor *sup);

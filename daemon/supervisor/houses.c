@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "daemon/common/role.h"
-#include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
@@ -177,7 +177,7 @@ house_said(struct house *h, const struct packet_house *m)
 	if (m->type == HOUSE_READY)
 		house_is_ready(h);
 	else if (h->kind == HOUSE_GATE)
-		admission_born(h->sup, m->connection, r == 0 ? m->pid : 0);
+		gates_born(h->sup, m->connection, r == 0 ? m->pid : 0);
 	else
 		sessions_born(h->sup, m->connection, r == 0 ? m->pid : 0);
 }
@@ -229,7 +229,7 @@ last_words(struct house *h)
 	while (house_listen(h) > 0)
 		;
 	if (h->kind == HOUSE_GATE)
-		admission_house_gone(h->sup, h->serial);
+		gates_house_gone(h->sup, h->serial);
 	else
 		sessions_house_gone(h->sup, h->serial);
 }

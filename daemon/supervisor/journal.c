@@ -13,7 +13,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/common/rolelog.h"
-#include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
@@ -225,11 +225,11 @@ speaker_of(struct supervisor *sup, pid_t pid)
 {
 	struct speaker w = { .session = sessions_of_pid(sup, pid) };
 
-	if (w.session == NULL && admission_of_pid(sup, pid, &w.number, &w.peer) < 0) {
+	if (w.session == NULL && gates_of_pid(sup, pid, &w.number, &w.peer) < 0) {
 		houses_listen(sup);
 		w.session = sessions_of_pid(sup, pid);
 		if (w.session == NULL)
-			(void)admission_of_pid(sup, pid, &w.number, &w.peer);
+			(void)gates_of_pid(sup, pid, &w.number, &w.peer);
 	}
 	if (w.session != NULL) {
 		w.number = w.session->number;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -16,9 +15,8 @@
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
-#include "daemon/supervisor/rate.h"
 #include "daemon/supervisor/refusals.h"
-#include "daemon/supervisor/sources.h"
+#include "daemon/supervisor/slots.h"
 #include "lib/clock.h"
 #include "lib/own.h"
 
@@ -28,54 +26,6 @@
 #define STALL_OVERTIME (30 * USEC_PER_SEC)
 /* No machine of ours moves more bytes in a microsecond: a report that says so is false. */
 enum { BYTES_PER_USEC_MAX = 32 << 10, BYTES_SLACK = 1 << 30 };
-enum { BUCKETS = 4096 };
-
-struct session_private {
-	struct session *by_number, *by_pid; /* next in the bucket */
-	int privilege;
-	int connection; /* until it is born */
-	uint64_t house; /* serial of the house that owes it, 0: born */
-	struct source *source;
-	sd_event_source *child;
-	struct rate rate;
-	uint64_t refreshed_usec;
-	uint_fast32_t seq;
-};
-
-static struct session *numbers[BUCKETS], *pids[BUCKETS];
-static uint32_t *free_slots; /* a stack */
-static uint32_t n_free_slots;
-
-/* --- finding */
-
-struct session *
-sessions_at(const struct supervisor *sup, uint32_t slot)
-{
-	return slot < sup->boards.slots ? sup->slots[slot] : NULL;
-}
-
-struct session *
-sessions_find(const struct supervisor *sup, uint64_t number)
-{
-	struct session *s = numbers[number % BUCKETS];
-
-	(void)sup;
-	while (s != NULL && s->number != number)
-		s = s->priv->by_number;
-	return s;
-}
-
-struct session *
-sessions_of_pid(const struct supervisor *sup, pid_t pid)
-{
-	struct session *s = pids[(unsigned)pid % BUCKETS];
-
-	(void)sup;
-	while (s != NULL && s->pid != pid)
-		s = s->priv->by_pid;
-	return s;
-}
-
 struct session *
 sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id)
 {
@@ -90,145 +40,6 @@ sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id)
 			return s;
 	}
 	return NULL;
-}
-
-static void
-number_add(struct session *s)
-{
-	s->priv->by_number = numbers[s->number % BUCKETS];
-	numbers[s->number % BUCKETS] = s;
-}
-
-static void
-pid_add(struct session *s)
-{
-	s->priv->by_pid = pids[(unsigned)s->pid % BUCKETS];
-	pids[(unsigned)s->pid % BUCKETS] = s;
-}
-
-static void
-forget(struct session *s)
-{
-	struct session **at;
-
-	for (at = &numbers[s->number % BUCKETS]; *at != NULL; at = &(*at)->priv->by_number)
-		if (*at == s) {
-			*at = s->priv->by_number;
-			break;
-		}
-	if (s->pid == 0)
-		return;
-	for (at = &pids[(unsigned)s->pid % BUCKETS]; *at != NULL; at = &(*at)->priv->by_pid)
-		if (*at == s) {
-			*at = s->priv->by_pid;
-			break;
-		}
-}
-
-/* --- slots */
-
-int
-sessions_start(struct supervisor *sup)
-{
-	uint32_t n = sup->boards.slots;
-
-	sup->slots = calloc(n, sizeof(struct session *));
-	free_slots = calloc(n, sizeof(uint32_t));
-	if (sup->slots == NULL || free_slots == NULL)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		free_slots[i] = n - 1 - i;
-	n_free_slots = n;
-	return 0;
-}
-
-static void
-session_free(struct session *s)
-{
-	struct supervisor *sup = s->sup;
-
-	forget(s);
-	(void)sd_event_source_disable_unref(s->priv->child);
-	close_fd(&s->priv->privilege);
-	close_fd(&s->priv->connection);
-	close_fd(&s->pidfd);
-	if (s->priv->source != NULL) {
-		s->priv->source->sessions--;
-		source_release(s->priv->source);
-	}
-	memset(board_orders_at(&sup->boards, s->slot), 0, BOARD_PAGE);
-	memset(board_report_at(&sup->boards, s->slot), 0, BOARD_PAGE);
-	sup->slots[s->slot] = NULL;
-	free_slots[n_free_slots++] = s->slot;
-	sup->sessions--;
-	free(s->priv);
-	free(s);
-	control_changed(sup);
-}
-
-void
-sessions_stop(struct supervisor *sup)
-{
-	for (uint32_t i = 0; sup->slots != NULL && i < sup->boards.slots; i++)
-		if (sup->slots[i] != NULL)
-			session_free(sup->slots[i]);
-	free(sup->slots);
-	free(free_slots);
-	sup->slots = NULL;
-	free_slots = NULL;
-}
-
-static void
-write_orders(const struct session *s)
-{
-	const struct config *c = s->sup->config;
-	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
-
-	board_write_begin(&o->seq);
-	o->slot = s->slot;
-	o->session = s->number;
-	o->pid = s->pid;
-	o->peer = s->peer;
-	o->started_real_ns = s->started_real_ns;
-	o->started_usec = s->started_usec;
-	atomic_store(&o->idle_timeout, c->idle_timeout);
-	atomic_store(&o->stall_timeout, c->stall_timeout);
-	atomic_store(&o->log_level, (uint32_t)c->log_level);
-	board_write_end(&o->seq);
-}
-
-static struct session *
-session_new(struct supervisor *sup, uint64_t number, const union addr *peer)
-{
-	struct session *s = calloc(1, sizeof(*s));
-	struct session_private *p = calloc(1, sizeof(*p));
-
-	if (s == NULL || p == NULL || n_free_slots == 0) {
-		free(s);
-		free(p);
-		return NULL;
-	}
-	*p = (struct session_private){ .privilege = -1,
-				       .connection = -1,
-				       .source = source_hold(peer) };
-	*s = (struct session){
-		.sup = sup,
-		.slot = free_slots[--n_free_slots],
-		.number = number,
-		.pidfd = -1,
-		.generation = sup->generation,
-		.peer = *peer,
-		.started_real_ns = clock_real_ns(),
-		.started_usec = clock_usec(),
-		.priv = p,
-	};
-	if (p->source != NULL)
-		p->source->sessions++;
-	sup->slots[s->slot] = s;
-	sup->sessions++;
-	number_add(s);
-	write_orders(s);
-	return s;
 }
 
 /* --- birth and death */
@@ -271,7 +82,7 @@ int
 sessions_admit(struct supervisor *sup, uint64_t number, int connection, const union addr *peer,
 	       bool said_hello, struct packet_verdict *ret_verdict)
 {
-	struct session *s = session_new(sup, number, peer);
+	struct session *s = slots_claim(sup, number, peer);
 	int r = s == NULL ? -ENOMEM : ask_for_birth(s, connection, said_hello);
 
 	if (r >= 0) {
@@ -280,7 +91,7 @@ sessions_admit(struct supervisor *sup, uint64_t number, int connection, const un
 	}
 	log_line(LOG_WARNING, "cannot start a session, refusing the connection: %s", strerror(-r));
 	if (s != NULL)
-		session_free(s);
+		slots_free(s);
 	busy_verdict(ret_verdict);
 	return r;
 }
@@ -321,7 +132,7 @@ on_session_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	}
 	if (killed || si->si_status != 0)
 		helpers_sweep(); /* what it left in staging */
-	session_free(s);
+	slots_free(s);
 	return 0;
 }
 
@@ -334,7 +145,7 @@ birth_failed(struct session *s)
 	log_line(LOG_WARNING, "s%llu was not born, refusing the connection",
 		 (unsigned long long)s->number);
 	refusals_say(take_fd(&s->priv->connection), &v);
-	session_free(s);
+	slots_free(s);
 }
 
 void
@@ -351,9 +162,7 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 	}
 	close_fd(&s->priv->connection);
 	s->priv->house = 0;
-	s->pid = pid;
-	pid_add(s);
-	board_orders_at(&sup->boards, s->slot)->pid = pid;
+	slots_set_pid(s, pid);
 	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 	r = s->pidfd < 0 ? -errno
 			 : sd_event_add_child_pidfd(sup->event, &s->priv->child, s->pidfd, WEXITED,
@@ -363,7 +172,7 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 			 strerror(-r));
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
-		session_free(s);
+		slots_free(s);
 		return;
 	}
 	if (s->quit != BOARD_STAY)
@@ -514,15 +323,30 @@ sessions_tick(struct supervisor *sup)
 	}
 }
 
+/* The same but for where it stands in the file? */
+static bool
+same_shares(const struct config *a, const struct config *b)
+{
+	struct config_share before, now;
+
+	for (unsigned i = 0; i < a->n_shares && i < b->n_shares; i++) {
+		before = a->shares[i];
+		now = b->shares[i];
+		before.line = now.line = 0;
+		if (memcmp(&before, &now, sizeof(now)) != 0)
+			return false;
+	}
+	return a->n_shares == b->n_shares;
+}
+
 /* What a session was born with is still true for it? */
 static bool
 still_fits(const struct session *s, const struct config *before)
 {
 	const struct config *c = s->sup->config;
 
-	return c->n_shares == before->n_shares &&
-	       memcmp(c->shares, before->shares, sizeof(c->shares)) == 0 &&
-	       access_address(c, &s->peer).allowed && access_plaintext(c, &s->peer).allowed;
+	return same_shares(c, before) && access_address(c, &s->peer).allowed &&
+	       access_plaintext(c, &s->peer).allowed;
 }
 
 void
@@ -534,7 +358,7 @@ sessions_reconfigure(struct supervisor *sup, const struct config *before)
 		s = sup->slots[i];
 		if (s == NULL)
 			continue;
-		write_orders(s);
+		slots_write_orders(s);
 		if (!still_fits(s, before))
 			sessions_quit(s, BOARD_QUIT_RELOAD, "the configuration has changed", 1000);
 	}

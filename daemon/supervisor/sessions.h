@@ -8,9 +8,6 @@
 
 struct source;
 
-int sessions_start(struct supervisor *sup);
-void sessions_stop(struct supervisor *sup);
-
 /* Claims a slot and asks the house for a session on the connection (borrowed). 0, or negative with
  * *ret_verdict saying what the client is told. */
 int sessions_admit(struct supervisor *sup, uint64_t number, int connection, const union addr *peer,

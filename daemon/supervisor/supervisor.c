@@ -20,6 +20,7 @@
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/slots.h"
 #include "daemon/supervisor/start.h"
 #include "daemon/supervisor/tick.h"
 #include "lib/clock.h"
@@ -143,7 +144,7 @@ begin(struct supervisor *sup)
 	if (r >= 0)
 		r = journal_start(sup);
 	if (r >= 0)
-		r = sessions_start(sup);
+		r = slots_start(sup);
 	if (r >= 0)
 		r = admission_start(sup);
 	if (r >= 0)
@@ -168,7 +169,7 @@ end(struct supervisor *sup)
 	admission_stop(sup);
 	orphans_reap();
 	journal_stop(sup);
-	sessions_stop(sup);
+	slots_stop(sup);
 	control_stop(sup);
 	sup->listeners = listeners_free(sup->listeners);
 	boards_done(&sup->boards);

@@ -1,0 +1,96 @@
+#include "daemon/supervisor/connections.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/refusals.h"
+#include "lib/own.h"
+
+void
+connections_append(struct connection_list *l, struct connection *c)
+{
+	c->prev = l->last;
+	c->next = NULL;
+	if (l->last != NULL)
+		l->last->next = c;
+	else
+		l->first = c;
+	l->last = c;
+	l->n++;
+}
+
+static void
+list_remove(struct connection_list *l, struct connection *c)
+{
+	if (c->prev != NULL)
+		c->prev->next = c->next;
+	else
+		l->first = c->next;
+	if (c->next != NULL)
+		c->next->prev = c->prev;
+	else
+		l->last = c->prev;
+	l->n--;
+}
+
+void
+connections_leave(struct connection *c)
+{
+	struct admission *a = c->sup->admission;
+
+	if (c->stage == STAGE_SILENT || c->stage == STAGE_WAITING) {
+		list_remove(&a->room, c);
+		c->source->waiting--;
+		return;
+	}
+	list_remove(&a->gates, c);
+	if (c->stage == STAGE_GATE) {
+		c->source->gates--;
+		a->pool--;
+	}
+}
+
+void
+connections_free(struct connection *c)
+{
+	connections_leave(c);
+	(void)sd_event_source_disable_unref(c->io);
+	(void)sd_event_source_disable_unref(c->child);
+	source_release(c->source);
+	close_fd(&c->fd);
+	close_fd(&c->privilege);
+	free(c);
+}
+
+void
+connections_refuse(struct connection *c, const struct packet_verdict *v)
+{
+	log_refusal(&c->peer, v->code, v->message);
+	c->sup->retired.refused++;
+	refusals_say(take_fd(&c->fd), v);
+	connections_free(c);
+}
+
+struct packet_verdict
+connections_verdict(const char *code, const char *message, uint64_t retry_after_ms)
+{
+	struct packet_verdict v = { .retry_after_ms = retry_after_ms,
+				    .limit = UINT64_MAX,
+				    .current = UINT64_MAX };
+
+	(void)snprintf(v.code, sizeof(v.code), "%s", code);
+	(void)snprintf(v.message, sizeof(v.message), "%s", message);
+	return v;
+}
+
+struct packet_verdict
+connections_full(const char *message, uint64_t limit, uint64_t current)
+{
+	struct packet_verdict v =
+	    connections_verdict("limit_sessions", message, CONNECTIONS_RETRY_MS);
+
+	v.limit = limit;
+	v.current = current;
+	return v;
+}

@@ -1,0 +1,53 @@
+/*
+ * A connection before it is a session: in the waiting room or at its gate. What admission.c (who
+ * waits) and gates.c (who is served) share.
+ */
+#pragma once
+
+#include "daemon/supervisor/sources.h"
+#include "daemon/supervisor/supervisor.h"
+
+enum { CONNECTIONS_RETRY_MS = 1000 };
+
+enum stage { STAGE_SILENT, STAGE_WAITING, STAGE_GATE, STAGE_EVICTED };
+
+struct connection {
+	struct connection *prev, *next; /* in the room or among the gates, oldest first */
+	struct supervisor *sup;
+	enum stage stage;
+	uint64_t number;
+	int fd;
+	union addr peer;
+	struct source *source;
+	uint64_t deadline_usec;
+
+	/* STAGE_GATE */
+	uint64_t house;
+	pid_t pid; /* 0 until born */
+	int privilege;
+	bool asked;
+	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
+	sd_event_source *child;
+};
+
+struct connection_list {
+	struct connection *first, *last;
+	uint32_t n;
+};
+
+struct admission {
+	struct connection_list room, gates;
+	uint32_t pool; /* gates that count: not evicted */
+};
+
+void connections_append(struct connection_list *l, struct connection *c);
+
+/* Takes it out of whatever it counts in. */
+void connections_leave(struct connection *c);
+void connections_free(struct connection *c);
+/* The same with a last word to the client and a line for the administrator. */
+void connections_refuse(struct connection *c, const struct packet_verdict *v);
+
+struct packet_verdict
+connections_verdict(const char *code, const char *message, uint64_t retry_after_ms);
+struct packet_verdict connections_full(const char *message, uint64_t limit, uint64_t current);

@@ -1,0 +1,233 @@
+#include "daemon/supervisor/gates.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "daemon/common/access.h"
+#include "daemon/common/role.h"
+#include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/sessions.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+static bool
+is_crash(const siginfo_t *si)
+{
+	if (si->si_code != CLD_KILLED && si->si_code != CLD_DUMPED)
+		return false;
+	return si->si_status != SIGKILL && si->si_status != SIGTERM;
+}
+
+static int
+on_gate_death(sd_event_source *source, const siginfo_t *si, void *userdata)
+{
+	struct connection *c = userdata;
+	struct supervisor *sup = c->sup;
+
+	(void)source;
+	if (is_crash(si)) {
+		log_line(LOG_ERR, "a gate crashed (signal %d), replacing its house", si->si_status);
+		houses_crashed(sup, HOUSE_GATE);
+	} else if (si->si_code == CLD_EXITED && si->si_status != ROLE_EXIT_OK) {
+		log_line(LOG_ERR, "a gate ended with class %d", si->si_status);
+	}
+	connections_free(c);
+	admission_fill(sup);
+	return 0;
+}
+
+static struct packet_verdict
+judge(struct connection *c, const struct packet_gate *q)
+{
+	const struct config *cfg = c->sup->config;
+	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
+	struct packet_verdict v = connections_verdict("", "", 0);
+	struct access_verdict a;
+
+	if (c->sup->draining)
+		return connections_verdict("draining", "the server is going down",
+					   CONNECTIONS_RETRY_MS);
+	a = access_plaintext(cfg, &c->peer);
+	if (!a.allowed)
+		return connections_verdict(a.code, "plain text is not allowed from this address",
+					   0);
+	a = access_anonymous(cfg, &who);
+	if (!a.allowed)
+		return connections_verdict(a.code, "nothing here is open without a login", 0);
+	if (c->source->sessions >= cfg->sessions_per_address)
+		return connections_full("too many sessions from this address",
+					cfg->sessions_per_address, c->source->sessions);
+	if (c->sup->sessions >= cfg->sessions)
+		return connections_full("too many sessions", cfg->sessions, c->sup->sessions);
+	(void)sessions_admit(c->sup, c->number, c->fd, &c->peer, q->said_hello != 0, &v);
+	return v;
+}
+
+/* The gate may ask once; anything else it says ends it. */
+static int
+on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct connection *c = userdata;
+	struct packet_verdict v;
+	struct packet_gate q;
+	ssize_t n;
+
+	(void)source;
+	(void)events;
+	n = io_recv_packet(fd, &q, sizeof(q), NULL, 0, NULL, MSG_DONTWAIT);
+	if (n == -EAGAIN || n == -EINTR)
+		return 0;
+	if (n != (ssize_t)sizeof(q) || q.type != GATE_ANONYMOUS || c->asked) {
+		c->io = sd_event_source_disable_unref(c->io);
+		if (n > 0 || n == -EMSGSIZE || n == -EPROTO) {
+			log_line(LOG_WARNING, "a gate broke its protocol, ending it");
+			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		}
+		return 0;
+	}
+	c->asked = true;
+	v = judge(c, &q);
+	if (v.code[0] != '\0') {
+		log_refusal(&c->peer, v.code, v.message);
+		c->sup->retired.refused++;
+	}
+	(void)io_send_packet(c->privilege, &v, sizeof(v), NULL, 0, MSG_DONTWAIT);
+	return 0;
+}
+
+static int
+gate_open(struct connection *c)
+{
+	struct packet_birth b = {
+		.connection = c->number,
+		.generation = c->sup->generation,
+		.deadline_usec = c->deadline_usec,
+		.peer = c->peer,
+		.flags = addr_is_loopback(&c->peer) ? BIRTH_LOOPBACK : 0,
+	};
+	auto_close int theirs = -1;
+	int pair[2];
+	int r;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	c->privilege = pair[0];
+	theirs = pair[1];
+	r = sd_event_add_io(c->sup->event, &c->io, c->privilege, EPOLLIN, on_gate_packet, c);
+	if (r >= 0)
+		r = houses_birth(c->sup, HOUSE_GATE, &b, c->fd, theirs, &c->house);
+	return r;
+}
+
+void
+gates_enter(struct connection *c)
+{
+	struct admission *a = c->sup->admission;
+	struct packet_verdict v;
+	int r;
+
+	c->io = sd_event_source_disable_unref(c->io);
+	connections_leave(c);
+	c->stage = STAGE_GATE;
+	connections_append(&a->gates, c);
+	c->source->gates++;
+	a->pool++;
+	r = gate_open(c);
+	if (r < 0) {
+		log_line(LOG_WARNING, "cannot start a gate, refusing the connection: %s",
+			 strerror(-r));
+		v = connections_verdict("busy", "the server cannot take the connection now",
+					CONNECTIONS_RETRY_MS);
+		connections_refuse(c, &v);
+	}
+}
+
+void
+gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
+{
+	struct packet_verdict v = connections_verdict(
+	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
+	struct connection *c = sup->admission->gates.first;
+	int r;
+
+	while (c != NULL && c->number != connection)
+		c = c->next;
+	if (c == NULL || c->pid != 0)
+		return; /* told twice */
+	c->house = 0;
+	c->pid = pid;
+	r = pid <= 0 ? -EAGAIN
+		     : sd_event_add_child(sup->event, &c->child, pid, WEXITED, on_gate_death, c);
+	if (r < 0) {
+		connections_refuse(c, &v);
+		return;
+	}
+	if (c->stage == STAGE_EVICTED)
+		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+}
+
+int
+gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer)
+{
+	const struct connection *c = sup->admission == NULL ? NULL : sup->admission->gates.first;
+
+	while (c != NULL && c->pid != pid)
+		c = c->next;
+	if (c == NULL)
+		return -ESRCH;
+	*ret_number = c->number;
+	*ret_peer = c->peer;
+	return 0;
+}
+
+void
+gates_house_gone(struct supervisor *sup, uint64_t house)
+{
+	struct packet_verdict v = connections_verdict(
+	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
+	struct connection *next;
+
+	for (struct connection *c = sup->admission->gates.first; c != NULL; c = next) {
+		next = c->next;
+		if (c->house == house)
+			connections_refuse(c, &v);
+	}
+}
+
+void
+gates_evict(struct connection *c)
+{
+	struct admission *a = c->sup->admission;
+
+	c->stage = STAGE_EVICTED;
+	c->source->gates--;
+	a->pool--;
+	c->io = sd_event_source_disable_unref(c->io);
+	if (c->child != NULL)
+		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+}
+
+/* The oldest gate of the source that holds the most, if that is more than fair towards the
+ * newcomer. */
+struct connection *
+gates_unfair(const struct admission *a, const struct source *newcomer)
+{
+	const struct source *largest = NULL;
+
+	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
+		if (c->stage == STAGE_GATE && !c->asked &&
+		    (largest == NULL || c->source->gates > largest->gates))
+			largest = c->source;
+	if (largest == NULL || largest->gates <= ADMISSION_FAIR_GATES ||
+	    largest->gates < newcomer->gates + 2)
+		return NULL;
+	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
+		if (c->stage == STAGE_GATE && !c->asked && c->source == largest)
+			return c;
+	return NULL;
+}

@@ -1,0 +1,25 @@
+/* The pool of gates: births, what a gate may ask (once), fairness between sources. */
+#pragma once
+
+#include <sys/types.h>
+
+#include "daemon/supervisor/connections.h"
+
+/* From the room, or new, to the pool; frees the connection where no gate can be had. */
+void gates_enter(struct connection *c);
+
+/* Its place is free at once; the process is reaped when it is. */
+void gates_evict(struct connection *c);
+
+/* The oldest gate of the source that holds the most, if that is more than fair towards the
+ * newcomer; else NULL. */
+struct connection *gates_unfair(const struct admission *a, const struct source *newcomer);
+
+/* The gatehouse's answer for a connection; pid 0: the birth failed. */
+void gates_born(struct supervisor *sup, uint64_t connection, pid_t pid);
+/* The house died: what it had not answered has failed. */
+void gates_house_gone(struct supervisor *sup, uint64_t house);
+
+/* The peer and number of the gate with that pid: 0, or -ESRCH. */
+int
+gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer);

@@ -1,0 +1,186 @@
+#include "daemon/supervisor/slots.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/supervisor/sessions.h"
+#include "lib/clock.h"
+#include "lib/own.h"
+
+enum { BUCKETS = 4096 };
+
+static struct session *numbers[BUCKETS], *pids[BUCKETS];
+static uint32_t *free_slots; /* a stack */
+static uint32_t n_free_slots;
+
+/* --- finding */
+
+struct session *
+sessions_at(const struct supervisor *sup, uint32_t slot)
+{
+	return slot < sup->boards.slots ? sup->slots[slot] : NULL;
+}
+
+struct session *
+sessions_find(const struct supervisor *sup, uint64_t number)
+{
+	struct session *s = numbers[number % BUCKETS];
+
+	(void)sup;
+	while (s != NULL && s->number != number)
+		s = s->priv->by_number;
+	return s;
+}
+
+struct session *
+sessions_of_pid(const struct supervisor *sup, pid_t pid)
+{
+	struct session *s = pids[(unsigned)pid % BUCKETS];
+
+	(void)sup;
+	while (s != NULL && s->pid != pid)
+		s = s->priv->by_pid;
+	return s;
+}
+
+static void
+number_add(struct session *s)
+{
+	s->priv->by_number = numbers[s->number % BUCKETS];
+	numbers[s->number % BUCKETS] = s;
+}
+
+void
+slots_set_pid(struct session *s, pid_t pid)
+{
+	s->pid = pid;
+	board_orders_at(&s->sup->boards, s->slot)->pid = pid;
+	s->priv->by_pid = pids[(unsigned)s->pid % BUCKETS];
+	pids[(unsigned)s->pid % BUCKETS] = s;
+}
+
+static void
+forget(struct session *s)
+{
+	struct session **at;
+
+	for (at = &numbers[s->number % BUCKETS]; *at != NULL; at = &(*at)->priv->by_number)
+		if (*at == s) {
+			*at = s->priv->by_number;
+			break;
+		}
+	if (s->pid == 0)
+		return;
+	for (at = &pids[(unsigned)s->pid % BUCKETS]; *at != NULL; at = &(*at)->priv->by_pid)
+		if (*at == s) {
+			*at = s->priv->by_pid;
+			break;
+		}
+}
+
+/* --- slots */
+
+int
+slots_start(struct supervisor *sup)
+{
+	uint32_t n = sup->boards.slots;
+
+	sup->slots = calloc(n, sizeof(struct session *));
+	free_slots = calloc(n, sizeof(uint32_t));
+	if (sup->slots == NULL || free_slots == NULL)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		free_slots[i] = n - 1 - i;
+	n_free_slots = n;
+	return 0;
+}
+
+void
+slots_free(struct session *s)
+{
+	struct supervisor *sup = s->sup;
+
+	forget(s);
+	(void)sd_event_source_disable_unref(s->priv->child);
+	close_fd(&s->priv->privilege);
+	close_fd(&s->priv->connection);
+	close_fd(&s->pidfd);
+	if (s->priv->source != NULL) {
+		s->priv->source->sessions--;
+		source_release(s->priv->source);
+	}
+	memset(board_orders_at(&sup->boards, s->slot), 0, BOARD_PAGE);
+	memset(board_report_at(&sup->boards, s->slot), 0, BOARD_PAGE);
+	sup->slots[s->slot] = NULL;
+	free_slots[n_free_slots++] = s->slot;
+	sup->sessions--;
+	free(s->priv);
+	free(s);
+	control_changed(sup);
+}
+
+void
+slots_stop(struct supervisor *sup)
+{
+	for (uint32_t i = 0; sup->slots != NULL && i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL)
+			slots_free(sup->slots[i]);
+	free(sup->slots);
+	free(free_slots);
+	sup->slots = NULL;
+	free_slots = NULL;
+}
+
+void
+slots_write_orders(const struct session *s)
+{
+	const struct config *c = s->sup->config;
+	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
+
+	board_write_begin(&o->seq);
+	o->slot = s->slot;
+	o->session = s->number;
+	o->pid = s->pid;
+	o->peer = s->peer;
+	o->started_real_ns = s->started_real_ns;
+	o->started_usec = s->started_usec;
+	atomic_store(&o->idle_timeout, c->idle_timeout);
+	atomic_store(&o->stall_timeout, c->stall_timeout);
+	atomic_store(&o->log_level, (uint32_t)c->log_level);
+	board_write_end(&o->seq);
+}
+
+struct session *
+slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer)
+{
+	struct session *s = calloc(1, sizeof(*s));
+	struct session_private *p = calloc(1, sizeof(*p));
+
+	if (s == NULL || p == NULL || n_free_slots == 0) {
+		free(s);
+		free(p);
+		return NULL;
+	}
+	*p = (struct session_private){ .privilege = -1,
+				       .connection = -1,
+				       .source = source_hold(peer) };
+	*s = (struct session){
+		.sup = sup,
+		.slot = free_slots[--n_free_slots],
+		.number = number,
+		.pidfd = -1,
+		.generation = sup->generation,
+		.peer = *peer,
+		.started_real_ns = clock_real_ns(),
+		.started_usec = clock_usec(),
+		.priv = p,
+	};
+	if (p->source != NULL)
+		p->source->sessions++;
+	sup->slots[s->slot] = s;
+	sup->sessions++;
+	number_add(s);
+	slots_write_orders(s);
+	return s;
+}

@@ -1,0 +1,30 @@
+/* The table of sessions: a slot of the boards and a record each, found by slot, number and pid. */
+#pragma once
+
+#include "daemon/supervisor/rate.h"
+#include "daemon/supervisor/sources.h"
+#include "daemon/supervisor/supervisor.h"
+
+struct session_private {
+	struct session *by_number, *by_pid; /* next in the bucket */
+	int privilege;
+	int connection; /* until it is born */
+	uint64_t house; /* serial of the house that owes it, 0: born */
+	struct source *source;
+	sd_event_source *child;
+	struct rate rate;
+	uint64_t refreshed_usec;
+	uint_fast32_t seq;
+};
+
+/* 0 or -ENOMEM. */
+int slots_start(struct supervisor *sup);
+void slots_stop(struct supervisor *sup);
+
+/* Claims a slot and writes its orders; NULL: none is free, or no memory. */
+struct session *slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer);
+void slots_set_pid(struct session *s, pid_t pid);
+/* Identity and live settings, as the configuration in force has them. */
+void slots_write_orders(const struct session *s);
+/* Wipes both pages, frees slot and record, tells who may wait for it. */
+void slots_free(struct session *s);
