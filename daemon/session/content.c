@@ -67,6 +67,16 @@ content_unchanged(int fd, const struct entry_stat *st)
 	return 0;
 }
 
+void
+content_report_end(struct session *s, int r, int error, const char *reason)
+{
+	if (r < 0)
+		report_transfer_end(s, r == -ETIMEDOUT ? "timeout" : "cancelled",
+				    r == -ENODATA ? "the client is gone" : NULL);
+	else
+		report_transfer_end(s, error < 0 ? err_code(error) : "ok", reason);
+}
+
 /* ---- frames */
 
 /* The next frame: the first one has the entry. */

@@ -40,5 +40,8 @@ int content_read(int fd, void *dst, size_t n, uint64_t at);
 /* Begins a digest in s->digest. 0 or -ENOMEM. */
 int content_digest(struct session *s, enum digest_algorithm algorithm);
 
+/* Ends the report of a transfer that ended with a conn_* failure (r negative), or as error says. */
+void content_report_end(struct session *s, int r, int error, const char *reason);
+
 /* 0 if the file still is what st says, -FTD_E_changed. */
 int content_unchanged(int fd, const struct entry_stat *st);

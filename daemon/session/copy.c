@@ -12,6 +12,7 @@
 #include "daemon/session/names.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
@@ -23,8 +24,8 @@ struct args {
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
-	{ "to", MESSAGE_NAME, offsetof(struct args, to), PATH_BYTES_MAX + 1, true },
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
+	{ "to", MESSAGE_NAME, offsetof(struct args, to), FRAME_HEADER_MAX, true },
 	{ "if_exists", MESSAGE_STR, offsetof(struct args, if_exists), 16, false },
 };
 
@@ -228,7 +229,7 @@ copy_and_publish(struct copying *c, int *ret_end)
 	if (r == 0)
 		publish_all(c->s, &c->publish, 1, &r);
 	beat_end(c->s);
-	report_transfer_end(c->s, r < 0 ? err_code(r) : "ok", NULL);
+	content_report_end(c->s, *ret_end, r, NULL);
 	return r;
 }
 

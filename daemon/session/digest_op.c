@@ -7,6 +7,7 @@
 #include "daemon/session/stop.h"
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 enum {
@@ -27,8 +28,8 @@ struct args {
 enum { FILENAME, DIGEST, BLOCK, OFFSET, LENGTH };
 
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename),
-		       PATH_BYTES_MAX + 1, true },
+	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
+		       true },
 	[DIGEST] = { "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 	[BLOCK] = { "block", MESSAGE_UINT, offsetof(struct args, block), INT64_MAX, false },
 	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
@@ -250,10 +251,8 @@ start(struct digesting *d, const struct place *p)
 		report_transfer_begin(d->s, "digest", false, p->name, d->end - d->begin);
 	report_state(d->s, BOARD_VERIFYING);
 	r = d->block > 0 ? digest_blocks(d) : digest_whole(d);
-	if (r < 0)
-		d->error = r;
 	if (show)
-		report_transfer_end(d->s, d->error < 0 ? err_code(d->error) : "ok", NULL);
+		content_report_end(d->s, r, d->error, NULL);
 	return r;
 }
 

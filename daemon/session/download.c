@@ -4,6 +4,7 @@
 #include "daemon/session/content.h"
 #include "daemon/session/names.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 struct args {
@@ -16,8 +17,8 @@ struct args {
 enum { FILENAME, OFFSET, LENGTH, IF_MATCH };
 
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename),
-		       PATH_BYTES_MAX + 1, true },
+	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
+		       true },
 	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
 	[LENGTH] = { "length", MESSAGE_UINT, offsetof(struct args, length), INT64_MAX, false },
 	[IF_MATCH] = { "if_match", MESSAGE_STR, offsetof(struct args, if_match), ENTRY_ETAG_MAX,
@@ -83,9 +84,7 @@ transfer(struct session *s, const struct request *rq, const struct place *p, str
 
 	report_transfer_begin(s, "download", false, p->name, c->end - c->offset);
 	r = content_send(s, rq, c);
-	if (r < 0)
-		c->error = r;
-	report_transfer_end(s, c->error < 0 ? err_code(c->error) : "ok", NULL);
+	content_report_end(s, r, c->error, NULL);
 	return r;
 }
 

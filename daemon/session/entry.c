@@ -41,6 +41,20 @@ entry_stat(int dir, const char *leaf, struct entry_stat *ret)
 	return 0;
 }
 
+int
+entry_set_mtime(int fd, int64_t mtime_ns)
+{
+	int64_t second = (int64_t)NSEC_PER_SEC, rest = mtime_ns % second;
+	const struct timespec times[2] = {
+		{ .tv_nsec = UTIME_OMIT },
+		/* before 1970 the seconds count down and the nanoseconds still up */
+		{ .tv_sec = mtime_ns / second - (rest < 0),
+		  .tv_nsec = (long)(rest < 0 ? rest + second : rest) },
+	};
+
+	return futimens(fd, times) < 0 ? -errno : 0;
+}
+
 const char *
 entry_etag(const struct entry_stat *st, char *buf)
 {

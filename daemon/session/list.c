@@ -26,8 +26,8 @@ enum { FILENAME, AFTER, LIMIT };
 
 /* The key digest is known: no digest is, so none is told. */
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename),
-		       PATH_BYTES_MAX + 1, true },
+	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
+		       true },
 	[AFTER] = { "after", MESSAGE_STR, offsetof(struct args, after), FRAME_HEADER_MAX, false },
 	[LIMIT] = { "limit", MESSAGE_UINT, offsetof(struct args, limit), INT64_MAX, false },
 	{ "recursive", MESSAGE_BOOL, offsetof(struct args, recursive), 0, false },

@@ -5,8 +5,8 @@
 
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
-#include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 enum { MODE_MAX = 07777, MODE_BITS = 0777, MODE_SPECIAL = 07000 };
@@ -19,8 +19,7 @@ struct mkdir_args {
 };
 
 static const struct message_field mkdir_fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct mkdir_args, filename), PATH_BYTES_MAX + 1,
-	  true },
+	{ "filename", MESSAGE_NAME, offsetof(struct mkdir_args, filename), FRAME_HEADER_MAX, true },
 	{ "parents", MESSAGE_BOOL, offsetof(struct mkdir_args, parents), 0, false },
 };
 
@@ -123,7 +122,7 @@ enum { SET_FILENAME, SET_MTIME, SET_MODE };
 
 static const struct message_field set_fields[] = {
 	[SET_FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct set_args, filename),
-			   PATH_BYTES_MAX + 1, true },
+			   FRAME_HEADER_MAX, true },
 	[SET_MTIME] = { "mtime_ns", MESSAGE_INT, offsetof(struct set_args, mtime_ns), 0, false },
 	[SET_MODE] = { "mode", MESSAGE_UINT, offsetof(struct set_args, mode), MODE_MAX, false },
 };
@@ -156,20 +155,6 @@ set_mode(int fd, const struct entry_stat *st, uint64_t mode)
 }
 
 static int
-set_mtime(int fd, int64_t ns)
-{
-	int64_t second = (int64_t)NSEC_PER_SEC, rest = ns % second;
-	const struct timespec times[2] = {
-		{ .tv_nsec = UTIME_OMIT },
-		/* before 1970 the seconds count down and the nanoseconds still up */
-		{ .tv_sec = ns / second - (rest < 0),
-		  .tv_nsec = (long)(rest < 0 ? rest + second : rest) },
-	};
-
-	return futimens(fd, times) < 0 ? -errno : 0;
-}
-
-static int
 set(struct session *s, const struct place *p, const struct set_args *a, uint64_t has,
     struct entry_stat *ret)
 {
@@ -182,7 +167,7 @@ set(struct session *s, const struct place *p, const struct set_args *a, uint64_t
 	if ((has & 1U << SET_MODE) != 0)
 		r = set_mode(fd, ret, a->mode);
 	if (r == 0 && (has & 1U << SET_MTIME) != 0)
-		r = set_mtime(fd, a->mtime_ns);
+		r = entry_set_mtime(fd, a->mtime_ns);
 	if (r == 0)
 		r = names_changed(s, p, fd);
 	return r < 0 ? r : entry_stat(fd, NULL, ret);

@@ -1,17 +1,16 @@
 #include "daemon/session/session.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "daemon/session/claim.h"
 #include "daemon/session/sync.h"
 #include "lib/err.h"
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { KEEP_MAX = 999, EXTENSION_MAX = 32, TOUCHED_REST = 31 };
+enum { TOUCHED_REST = 31 };
 
 void
 publish_init(struct publish *p)
@@ -34,67 +33,6 @@ publish_done(struct session *s, struct publish *p)
 }
 
 /* ---- names */
-
-static int
-rename_to(const struct publish *p, const char *leaf, unsigned flags)
-{
-	const struct staging *st = &p->staging;
-
-	return renameat2(st->dir, st->name, p->target_dir, leaf, flags) < 0 ? -errno : 0;
-}
-
-/* Takes the name only if it is free: -EEXIST. */
-static int
-claim(const struct publish *p, const char *leaf)
-{
-	struct stat st;
-	int r = rename_to(p, leaf, RENAME_NOREPLACE);
-
-	if (r != -EINVAL)
-		return r;
-	/* a file system that cannot (NFS): look first, and another writer may still come between */
-	if (fstatat(p->target_dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return -EEXIST;
-	return errno == ENOENT ? rename_to(p, leaf, 0) : -errno;
-}
-
-/* "name (2).ext", cut where it would be too long, never inside a character. */
-static void
-numbered(const char *leaf, unsigned number, char *ret)
-{
-	const char *dot = strrchr(leaf, '.');
-	size_t len = strlen(leaf), stem, room;
-	char mark[16];
-	int n;
-
-	stem =
-	    dot == NULL || dot == leaf || strlen(dot) > EXTENSION_MAX ? len : (size_t)(dot - leaf);
-	n = snprintf(mark, sizeof(mark), " (%u)", number);
-	room = PATH_COMPONENT_MAX - (size_t)n - (len - stem);
-	dot = leaf + stem;
-	if (stem > room) {
-		stem = room;
-		while (stem > 0 && ((unsigned char)leaf[stem] & 0xc0) == 0x80)
-			stem--;
-	}
-	(void)snprintf(ret, PATH_COMPONENT_MAX + 1, "%.*s%s%s", (int)stem, leaf, mark, dot);
-}
-
-/* The name, or the first numbered one that is free; p->leaf becomes what it got. */
-static int
-keep_both(struct publish *p)
-{
-	char other[PATH_COMPONENT_MAX + 1];
-	int r = claim(p, p->leaf);
-
-	for (unsigned i = 2; r == -EEXIST && i <= KEEP_MAX; i++) {
-		numbered(p->leaf, i, other);
-		r = claim(p, other);
-		if (r == 0)
-			memcpy(p->leaf, other, sizeof(other));
-	}
-	return r;
-}
 
 /* The entry in the way, for those who may list. */
 static void
@@ -124,16 +62,17 @@ check_match(const struct publish *p)
 static int
 take_name(struct publish *p)
 {
+	const struct staging *st = &p->staging;
 	int r = check_match(p);
 
 	if (r < 0)
 		return r;
 	if (p->how == PUBLISH_REPLACE && (p->rights & RIGHT_REPLACE))
-		return rename_to(p, p->leaf, 0);
+		return renameat2(st->dir, st->name, p->target_dir, p->leaf, 0) < 0 ? -errno : 0;
 	/* who may not list is not told that a name is taken, and overwrites nothing either */
 	if (p->how == PUBLISH_KEEP_BOTH || !(p->rights & RIGHT_LIST))
-		return keep_both(p);
-	r = claim(p, p->leaf);
+		return claim_numbered(st->dir, st->name, p->target_dir, p->leaf);
+	r = claim_rename(st->dir, st->name, p->target_dir, p->leaf);
 	if (r == -EEXIST && p->how == PUBLISH_REPLACE)
 		return -FTD_E_permission;
 	return r == -EEXIST ? -FTD_E_exists : r;

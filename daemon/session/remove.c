@@ -6,6 +6,7 @@
 #include "daemon/session/names.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 enum { LOOK_EVERY = 64 }; /* entries between two looks at orders and cancel */
@@ -16,7 +17,7 @@ struct args {
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
 	{ "recursive", MESSAGE_BOOL, offsetof(struct args, recursive), 0, false },
 };
 

@@ -6,6 +6,7 @@
 #include "daemon/session/claim.h"
 #include "daemon/session/names.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 struct args {
@@ -14,8 +15,8 @@ struct args {
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
-	{ "to", MESSAGE_NAME, offsetof(struct args, to), PATH_BYTES_MAX + 1, true },
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
+	{ "to", MESSAGE_NAME, offsetof(struct args, to), FRAME_HEADER_MAX, true },
 	{ "if_exists", MESSAGE_STR, offsetof(struct args, if_exists), 16, false },
 };
 

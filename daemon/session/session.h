@@ -247,6 +247,8 @@ struct entry_stat {
 };
 /* Of a descriptor (leaf NULL) or of leaf in the directory, not following links. 0 or -errno. */
 int entry_stat(int dir, const char *leaf, struct entry_stat *ret);
+/* Nanoseconds since 1970, or before. 0 or -errno. */
+int entry_set_mtime(int fd, int64_t mtime_ns);
 enum { ENTRY_ETAG_MAX = 80 };
 const char *entry_etag(const struct entry_stat *st, char *buf);
 /* An entry object (doc/PROTOCOL.md, "Names") with the given name; NULL without memory. */

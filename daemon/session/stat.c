@@ -5,6 +5,7 @@
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 struct args {
@@ -12,7 +13,7 @@ struct args {
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
 };
 
 /* What the storage has there; links are not followed. */

@@ -9,6 +9,7 @@
 #include "daemon/session/names.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
+#include "lib/frame.h"
 #include "lib/own.h"
 
 enum { LOOK_EVERY = 64 }; /* entries between two looks at orders and cancel */
@@ -20,7 +21,7 @@ struct args {
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), PATH_BYTES_MAX + 1, true },
+	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
 	{ "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 	{ "holes", MESSAGE_BOOL, offsetof(struct args, holes), 0, false },
 };
@@ -140,7 +141,7 @@ walk(struct tree *t)
 		}
 		r = send_item(t, &item);
 		if (r < 0 || t->stop.error < 0) {
-			t->error = r < 0 ? r : t->stop.error;
+			t->error = t->stop.error;
 			return r;
 		}
 	}
@@ -155,11 +156,8 @@ transfer(struct tree *t, const struct place *p)
 
 	report_transfer_begin(t->s, "download-tree", false, p->name, UINT64_MAX);
 	r = walk(t);
-	if (r < 0)
-		t->error = r;
 	(void)snprintf(reason, sizeof(reason), "%" PRIu64 " could not be read", t->errors);
-	report_transfer_end(t->s, t->error < 0 ? err_code(t->error) : "ok",
-			    t->errors > 0 ? reason : NULL);
+	content_report_end(t->s, r, t->error, t->errors > 0 ? reason : NULL);
 	return r;
 }
 

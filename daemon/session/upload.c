@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "lib/clock.h"
+#include "daemon/session/claim.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
@@ -79,23 +79,12 @@ read_size(struct upload *u, const struct request *rq)
 static int
 read_how(struct upload *u)
 {
-	static const char *const names[] = {
-		[PUBLISH_REPLACE] = "replace",
-		[PUBLISH_FAIL] = "fail",
-		[PUBLISH_KEEP_BOTH] = "keep_both",
-	};
-	const char *word = u->args.if_exists.data;
+	static const char why[] = "if_exists must be replace, fail or keep_both";
+	int r = claim_how(&u->args.if_exists, PUBLISH_REPLACE, &u->publish.how);
 
-	u->publish.how = PUBLISH_REPLACE;
-	if (word == NULL)
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
-		if (strcmp(names[i], word) == 0) {
-			u->publish.how = (enum publish_how)i;
-			return 0;
-		}
-	(void)memcpy(u->message, "if_exists is unknown", sizeof("if_exists is unknown"));
-	return -FTD_E_bad_request;
+	if (r < 0)
+		(void)memcpy(u->message, why, sizeof(why));
+	return r;
 }
 
 int
@@ -132,19 +121,6 @@ upload_read(struct upload *u, const struct request *rq)
 /* ---- the body, and after it */
 
 static int
-set_mtime(int fd, int64_t mtime_ns)
-{
-	int64_t ns = mtime_ns % (int64_t)NSEC_PER_SEC;
-	struct timespec t[2] = { { .tv_nsec = UTIME_OMIT } };
-
-	if (ns < 0)
-		ns += (int64_t)NSEC_PER_SEC;
-	t[1].tv_sec = (mtime_ns - ns) / (int64_t)NSEC_PER_SEC;
-	t[1].tv_nsec = ns;
-	return futimens(fd, t) < 0 ? -errno : 0;
-}
-
-static int
 make_receipt(struct upload *u)
 {
 	struct publish *p = &u->publish;
@@ -172,7 +148,7 @@ finish(struct session *s, struct upload *u)
 	if (u->has_mode && p->staging.mode != mode && fchmod(p->staging.fd, mode) < 0)
 		return -errno;
 	if (u->has_mtime)
-		r = set_mtime(p->staging.fd, u->args.mtime_ns);
+		r = entry_set_mtime(p->staging.fd, u->args.mtime_ns);
 	if (r == 0)
 		r = make_receipt(u);
 	if (r < 0)
