@@ -9,7 +9,7 @@
 #include "lib/num.h"
 #include "lib/own.h"
 
-enum { VERSION = 1 };
+enum { WIRE_VERSION = 1 };
 
 /* The client lists what it speaks; without a list it speaks the first version. */
 static int
@@ -25,7 +25,7 @@ check_version(const json_t *request)
 	json_array_foreach (list, i, v) {
 		if (!json_is_integer(v))
 			return -FTD_E_bad_request;
-		if (json_integer_value(v) == VERSION)
+		if (json_integer_value(v) == WIRE_VERSION)
 			return 0;
 	}
 	return -FTD_E_version;
@@ -64,7 +64,7 @@ hello_answer(json_t *request, const struct config *c, const struct board_public 
 		return r;
 	(void)snprintf(session, sizeof(session), "s%" PRIu64, connection);
 	answer = json_pack("{s:s, s:s, s:i, s:I, s:s, s:[], s:o}", "status", "ok", "server",
-			   PACKAGE_NAME " " PACKAGE_VERSION, "version", VERSION, "time_ns",
+			   PACKAGE_NAME " " PACKAGE_VERSION, "version", WIRE_VERSION, "time_ns",
 			   (json_int_t)clock_real_ns(), "session", session, "features", "limits",
 			   limits(c, public));
 	if (answer == NULL)
