@@ -7,7 +7,7 @@
 #include <libconfig.h>
 
 #include "daemon/config/check.h"
-#include "daemon/config/scan.h"
+#include "daemon/config/syntax.h"
 #include "daemon/config/tree.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -16,15 +16,20 @@ static void
 read_text(const char *text, struct config *c, struct config_problems *problems)
 {
 	__attribute__((cleanup(config_destroy))) config_t tree;
+	auto_free char *lines = NULL;
 
 	config_init(&tree);
-	if (config_read_string(&tree, text) == CONFIG_FALSE) {
+	/* libconfig wants a line end behind a comment */
+	if (asprintf(&lines, "%s\n", text) < 0) {
+		lines = NULL;
+		config_problem_add(problems, true, 0, "out of memory");
+	} else if (config_read_string(&tree, lines) == CONFIG_FALSE) {
 		config_problem_add(problems, true, config_error_line(&tree), "%s",
 				   config_error_text(&tree));
-		return;
+	} else {
+		tree_read(config_root_setting(&tree), c, problems);
+		check_whole(c, problems);
 	}
-	tree_read(config_root_setting(&tree), c, problems);
-	check_whole(c, problems);
 }
 
 int
@@ -34,7 +39,7 @@ config_parse(const char *text, const char *name, struct config **ret,
 	auto_free struct config *c = NULL;
 
 	(void)snprintf(problems->file, sizeof(problems->file), "%s", name);
-	if (scan_check(text, problems) < 0)
+	if (syntax_check(text, problems) < 0)
 		return -EINVAL;
 	c = calloc(1, sizeof(*c));
 	if (c == NULL) {

@@ -409,26 +409,60 @@ reserved(void **state)
 static void
 wrong_texts(void **state)
 {
-#define DEEP "((((((((("
 	static const struct refusal rows[] = {
-		{ "\n\na = = 1;", "f:3: syntax error\n" },
+		{ "\n\na = = 1;", "f:3: a value is missing before =\n" },
+		{ "True = 1;", "f:1: true and false cannot be names\n" },
+		{ "a 1;", "f:1: = is missing before 1\n" },
+		{ "a", "f:1: = is missing before the end\n" },
+		{ "a =\n", "f:2: a value is missing before the end\n" },
+		{ "a = 1;;", "f:1: the name of an option is missing before ;\n" },
+		{ "a = 1;\n}", "f:2: the name of an option is missing before }\n" },
+		{ "a = {\n b = 1;\n\n",
+		  "f:4: } for the bracket of line 1 is missing before the end\n" },
+		{ "a = { 5 }", "f:1: the name of an option or } is missing before 5\n" },
+		{ "a = (\n 1, 2\n\n",
+		  "f:4: ) for the bracket of line 1 is missing before the end\n" },
+		{ "a = ( 1 2 );", "f:1: , or ) is missing before 2\n" },
+		{ "a = ( 1, );", "f:1: a value is missing before )\n" },
+		{ "a = [ ( ) ];", "f:1: a value is missing before (\n" },
+		{ "a = [ 1, \"1\" ];",
+		  "f:1: the entries of [ ] must be of one type; ( ) takes any\n" },
+		{ "a = \x1b[31m;", "f:1: a value is missing before \\x1b\n" },
+		{ "limits = { idle_timeout = 30s; };",
+		  "f:1: this is no number; texts, sizes and durations stand in quotes\n" },
+		{ "a = 1.5.2;",
+		  "f:1: this is no number; texts, sizes and durations stand in quotes\n" },
+		{ "a = 0x;",
+		  "f:1: this is no number; texts, sizes and durations stand in quotes\n" },
+		{ "a = +;",
+		  "f:1: this is no number; texts, sizes and durations stand in quotes\n" },
+		{ "run_as = root;", "f:1: texts stand in quotes\n" },
 		{ "plaintext = \"loopback\";\nplaintext = \"loopback\";",
 		  "f:2: duplicate setting name\n" },
 		{ "\n@include \"/etc/passwd\"",
 		  "f:2: @include is not supported: the configuration is one file\n" },
+		{ "a =\n@include \"/etc/passwd\"",
+		  "f:2: @include is not supported: the configuration is one file\n" },
 		{ "\n/* never ends", "f:2: a comment begins here and has no end\n" },
-		{ "\nrun_as = \"never ends;\n\n", "f:2: a string begins here and has no end\n" },
-		{ "run_as = \"ends in a backslash\\",
-		  "f:1: a string begins here and has no end\n" },
+		{ "\nrun_as = \"never ends;\n\n", "f:2: a text begins here and has no end\n" },
+		{ "run_as = \"ends in a backslash\\", "f:1: a text begins here and has no end\n" },
 		{ "a = 4294968296;", "f:1: the number is too large\n" },
-		{ "a = 0x100000400;", "f:1: the number is too large\n" },
-		{ "run_as = \"root\\x00x\";", "f:1: \\x00 cannot be part of a string\n" },
-		{ "a = " DEEP, "f:1: too many brackets within brackets\n" },
+		{ "a = 1000000000L;", "f:1: the number is too large\n" },
+		{ "a = 0x10000000;", "f:1: the number is too large\n" },
+		{ "run_as = \"root\\x00x\";", "f:1: \\x00 cannot be part of a text\n" },
+		{ "a = ((((((((( 1 )))))))));", "f:1: too many brackets within brackets\n" },
 	};
 
 	(void)state;
 	expect_refusals(rows, ARRAY_SIZE(rows));
-#undef DEEP
+}
+
+static void
+comment_may_end_the_file(void **state)
+{
+	(void)state;
+	free(right("#"));
+	free(right("log = { } // nothing"));
 }
 
 static void
@@ -437,10 +471,10 @@ scanning_knows_strings_and_comments(void **state)
 	auto_free struct config *c =
 	    right("# \" { @include 12345678901\n"
 		  "// ' \" ((((((((((((\n"
-		  "/* \" @ */ control = { path = \"/@{[(\\\"//#/*12345678901\"; };\n");
+		  "/* \" @ */ control = { path = \"/@{[(\\\"//#/*\n@include \\\"x\\\"\"; };\n");
 
 	(void)state;
-	assert_string_equal(c->control_path, "/@{[(\"//#/*12345678901");
+	assert_string_equal(c->control_path, "/@{[(\"//#/*\n@include \"x\"");
 	assert_int_equal(c->line[CONFIG_AT_control_path], 3);
 }
 
@@ -566,6 +600,17 @@ lists_have_a_maximum(void **state)
 		if (rows[i].entry[1] != ' ' || rows[i].max == CONFIG_LISTENERS_MAX)
 			free(right(full));
 	}
+}
+
+static void
+settings_have_a_maximum(void **state)
+{
+	auto_free char *text = list_of("", "a = 1", 4097, ";");
+	struct config *c = NULL;
+	auto_free char *printed = problems_of(text, &c);
+
+	(void)state;
+	assert_string_equal(printed, "f:1: there are too many settings in this file\n");
 }
 
 static void
@@ -709,11 +754,13 @@ main(void)
 		cmocka_unit_test(wrong_rights),
 		cmocka_unit_test(reserved),
 		cmocka_unit_test(wrong_texts),
+		cmocka_unit_test(comment_may_end_the_file),
 		cmocka_unit_test(scanning_knows_strings_and_comments),
 		cmocka_unit_test(cross_checks),
 		cmocka_unit_test(warnings),
 		cmocka_unit_test(all_problems_in_the_order_of_the_file),
 		cmocka_unit_test(lists_have_a_maximum),
+		cmocka_unit_test(settings_have_a_maximum),
 		cmocka_unit_test(longest_texts),
 		cmocka_unit_test(problems_have_a_maximum),
 		cmocka_unit_test(load_file),
