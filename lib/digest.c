@@ -246,6 +246,8 @@ digest_update_zeros(struct digest *d, uint64_t len)
 	while (len > 0) {
 		size_t n = len < sizeof(zeros) ? (size_t)len : sizeof(zeros);
 
+		if (n > DIGEST_BLOCK - d->filled) /* up to where whole blocks begin */
+			n = DIGEST_BLOCK - d->filled;
 		if (d->algorithm == DIGEST_BLOCKS && d->filled == 0 && len >= DIGEST_BLOCK) {
 			add_zero_block(d);
 			n = DIGEST_BLOCK;

@@ -108,7 +108,7 @@ io_send_packet(int sock, const void *data, size_t len, const int *fds, size_t n_
 }
 
 struct received {
-	int fds[IO_FDS_MAX + 1]; /* the kernel rounds room up, by one descriptor at most */
+	int fds[sizeof(union control) / sizeof(int)]; /* more than asked for: the room decides */
 	size_t n_fds;
 	bool has_pid;
 	pid_t pid;

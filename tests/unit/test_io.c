@@ -126,6 +126,37 @@ packets_tell_the_sender(void **state)
 	close_fd(&got[0]);
 }
 
+/* Room that was meant for the sender's pid takes descriptors too. */
+static void
+a_crowd_of_descriptors_is_refused(void **state)
+{
+	enum { CROWD = 14 };
+	union {
+		char bytes[CMSG_SPACE(CROWD * sizeof(int))];
+		struct cmsghdr header;
+	} control = { .header = { .cmsg_level = SOL_SOCKET,
+				  .cmsg_type = SCM_RIGHTS,
+				  .cmsg_len = CMSG_LEN(CROWD * sizeof(int)) } };
+	char data[4] = "x";
+	struct iovec iov = { .iov_base = data, .iov_len = 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = &control,
+			      .msg_controllen = sizeof(control) };
+	int fds[CROWD], got[IO_FDS_MAX], n_open = open_fds();
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < CROWD; i++)
+		fds[i] = dir;
+	memcpy(CMSG_DATA(&control.header), fds, sizeof(fds));
+	for (size_t wanted = 0; wanted <= IO_FDS_MAX; wanted++) {
+		assert_int_equal(sendmsg(pair[0], &msg, 0), 1);
+		assert_int_equal(io_recv_packet(pair[1], data, 4, got, wanted, &pid, 0), -EPROTO);
+		assert_int_equal(open_fds(), n_open);
+	}
+}
+
 static void
 a_full_socket_is_eagain(void **state)
 {
@@ -251,6 +282,7 @@ main(void)
 		TEST(unexpected_descriptors_are_refused),
 		TEST(packets_have_limits),
 		TEST(packets_tell_the_sender),
+		TEST(a_crowd_of_descriptors_is_refused),
 		TEST(a_full_socket_is_eagain),
 		TEST(whole_reads_and_writes),
 		TEST(files_are_read_up_to_the_maximum),
