@@ -33,6 +33,12 @@ static const struct {
 };
 #define DURATION_MAX (3650 * 86400 * USEC_PER_SEC)
 
+static bool
+is_word(const char *word, const char *s, size_t len)
+{
+	return strlen(word) == len && memcmp(word, s, len) == 0;
+}
+
 /* Reads the digits at s[0..len): how many there are, or -EINVAL for none. *over is set, and *ret
  * without meaning, where they are more than 64 bits. */
 static int
@@ -73,9 +79,7 @@ static uint64_t
 size_unit(const char *s, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(size_units); i++)
-		if ((strlen(size_units[i].letter) == len &&
-		     memcmp(size_units[i].letter, s, len) == 0) ||
-		    (strlen(size_units[i].name) == len && memcmp(size_units[i].name, s, len) == 0))
+		if (is_word(size_units[i].letter, s, len) || is_word(size_units[i].name, s, len))
 			return size_units[i].bytes;
 	return 0;
 }
@@ -107,7 +111,7 @@ parse_size(const char *s, size_t len, uint64_t *ret)
 	bool over = false;
 	int n;
 
-	if (len == strlen("unlimited") && memcmp(s, "unlimited", len) == 0) {
+	if (is_word("unlimited", s, len)) {
 		*ret = NUM_UNLIMITED;
 		return 0;
 	}
@@ -154,8 +158,7 @@ duration_unit(const char *s, size_t from)
 	size_t len = strcspn(s, "0123456789");
 
 	for (size_t i = from; i < ARRAY_SIZE(duration_units); i++)
-		if (strlen(duration_units[i].name) == len &&
-		    memcmp(duration_units[i].name, s, len) == 0)
+		if (is_word(duration_units[i].name, s, len))
 			return (int)i;
 	return -EINVAL;
 }

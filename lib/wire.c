@@ -154,8 +154,7 @@ wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec)
 	return wire_init(w, take_fd(&fd), timeout_usec);
 }
 
-/* One recv() behind what is there: bytes, 0 at the end, -EAGAIN, -ENOBUFS where it is full, -errno.
- */
+/* One recv() behind what is there: bytes, 0 at the end, -EAGAIN, -ENOBUFS (it is full), -errno. */
 static ssize_t
 receive(struct wire *w)
 {
@@ -207,8 +206,7 @@ send_some(struct wire *w, struct iovec *body)
 static int
 send_all(struct wire *w, struct iovec *body)
 {
-	bool reading =
-	    true; /* until the end or an error, which the next receiving call meets again */
+	bool reading = true; /* until the end or an error: the next receiving call meets it again */
 	int events, r;
 
 	while (buf_len(&w->out) > 0 || body->iov_len > 0) {
@@ -301,8 +299,11 @@ wire_get(struct wire *w, json_t **ret)
 			return buf_len(&w->in) > 0 ? -EPIPE : -ENODATA;
 		if (n < 0 && n != -EAGAIN)
 			return (int)n;
-		if (n == -EAGAIN && (r = wait_for(w->fd, POLLIN, w->timeout_usec)) < 0)
-			return r;
+		if (n == -EAGAIN) {
+			r = wait_for(w->fd, POLLIN, w->timeout_usec);
+			if (r < 0)
+				return r;
+		}
 	}
 	r = message_parse(header, len, ret);
 	buf_consume(&w->in, used);
