@@ -103,6 +103,12 @@ take(const struct gate *g, uint64_t n)
 
 /* --- speaking */
 
+static bool
+is_id(const json_t *id)
+{
+	return json_is_integer(id) || (json_is_string(id) && json_string_length(id) <= MESSAGE_ID_MAX);
+}
+
 /* Answers before login are small and few: what does not fit into the socket's buffer at once would
  * be a client that never reads. */
 static int
@@ -111,7 +117,7 @@ say(const struct gate *g, json_t *answer, json_t *id)
 	struct buf out;
 	int r;
 
-	if (id != NULL && json_object_set(answer, "id", id) < 0)
+	if (is_id(id) && json_object_set(answer, "id", id) < 0)
 		return -ENOMEM;
 	buf_init(&out, FRAME_PREFIX + FRAME_HEADER_MAX);
 	r = message_append(&out, answer);

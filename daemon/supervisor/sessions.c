@@ -26,6 +26,7 @@
 #define STALL_OVERTIME (30 * USEC_PER_SEC)
 /* No machine of ours moves more bytes in a microsecond: a report that says so is false. */
 enum { BYTES_PER_USEC_MAX = 32 << 10, BYTES_SLACK = 1 << 30 };
+
 struct session *
 sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id)
 {
