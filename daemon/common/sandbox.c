@@ -204,9 +204,10 @@ static const int calls_files[] = {
 	SCMP_SYS(lseek),           SCMP_SYS(pread64),   SCMP_SYS(pwrite64),
 	SCMP_SYS(ftruncate),       SCMP_SYS(fallocate), SCMP_SYS(fsync),
 	SCMP_SYS(fdatasync),       SCMP_SYS(syncfs),    SCMP_SYS(sync_file_range),
-	SCMP_SYS(copy_file_range), SCMP_SYS(renameat2), SCMP_SYS(unlinkat),
-	SCMP_SYS(mkdirat),         SCMP_SYS(fchmod),    SCMP_SYS(fgetxattr),
-	SCMP_SYS(fsetxattr),       SCMP_SYS(flock),     SCMP_SYS(fadvise64),
+	SCMP_SYS(copy_file_range), SCMP_SYS(renameat),  SCMP_SYS(renameat2),
+	SCMP_SYS(unlinkat),        SCMP_SYS(mkdirat),   SCMP_SYS(fchmod),
+	SCMP_SYS(fgetxattr),       SCMP_SYS(fsetxattr), SCMP_SYS(flock),
+	SCMP_SYS(fadvise64),
 };
 
 static const int calls_thread[] = { SCMP_SYS(set_robust_list), SCMP_SYS(rseq) };
