@@ -113,17 +113,22 @@ static int
 kick_step(struct control_request *rq, json_t *answer)
 {
 	struct kick *k = rq->state;
+	json_t *counts;
+	size_t left;
 	int r = k->ordered ? 0 : kick_order(rq, k);
 
 	if (r < 0)
 		return r;
-	if (!rq->ending && !k->no_wait && kick_left(rq, k) > 0)
+	left = rq->ending ? 0 : kick_left(rq, k);
+	if (left > 0 && !k->no_wait)
 		return CONTROL_WAIT;
-	r = control_set(answer, "kicked", control_number(json_array_size(k->pages.rows)));
-	if (r == 0)
-		r = control_set(answer, "elapsed_ms",
-				control_number((clock_usec() - k->begun_usec) / USEC_PER_MSEC));
-	return r < 0 ? r : control_page(&k->pages, answer, "sessions");
+	counts =
+	    json_pack("{s:o, s:o, s:o}", "kicked", control_number(json_array_size(k->pages.rows)),
+		      "pending", control_number(left), "elapsed_ms",
+		      control_number((clock_usec() - k->begun_usec) / USEC_PER_MSEC));
+	if (counts == NULL || json_object_update_new(answer, counts) < 0)
+		return -ENOMEM;
+	return control_page(&k->pages, answer, "sessions");
 }
 
 static void

@@ -1,4 +1,6 @@
 #include <errno.h>
+#include <limits.h>
+#include <string.h>
 
 #include "daemon/supervisor/control.h"
 #include "lib/err.h"
@@ -12,6 +14,7 @@ struct reload_request {
 	bool begun, decided;
 	int refusal; /* negative: said in the last frame, behind the problems */
 	struct control_pages problems, changes;
+	char file[PATH_MAX];
 };
 
 static const struct message_field fields[] = {
@@ -45,6 +48,7 @@ begin(struct control_request *rq, struct reload_request *args)
 	else
 		args->refusal = r;
 	r = control_problem_rows(&problems, &args->problems.rows);
+	memcpy(args->file, problems.file, sizeof(args->file));
 	config_problems_done(&problems);
 	args->begun = true;
 	args->decided = args->refusal < 0 || args->dry_run || args->no_wait;
@@ -69,6 +73,16 @@ decide(struct control_request *rq, struct reload_request *args)
 }
 
 static int
+outcome(const struct control_request *rq, const struct reload_request *args, json_t *answer)
+{
+	json_t *part =
+	    json_pack("{s:b, s:b, s:o}", "dry_run", (int)args->dry_run, "pending",
+		      rq->sup->reload != NULL, "generation", control_number(rq->sup->generation));
+
+	return part == NULL || json_object_update_new(answer, part) < 0 ? -ENOMEM : CONTROL_DONE;
+}
+
+static int
 step(struct control_request *rq, json_t *answer)
 {
 	struct reload_request *args = rq->state;
@@ -78,14 +92,14 @@ step(struct control_request *rq, json_t *answer)
 		r = decide(rq, args);
 	if (r == CONTROL_DONE)
 		r = control_page(&args->problems, answer, "problems");
+	if (r == CONTROL_DONE)
+		r = control_set(answer, "file", control_text(args->file));
 	if (r != CONTROL_DONE)
 		return r;
 	if (args->refusal < 0)
 		return args->refusal;
 	r = control_page(&args->changes, answer, "changes");
-	if (r == CONTROL_DONE)
-		r = control_set(answer, "generation", control_number(rq->sup->generation));
-	return r;
+	return r == CONTROL_DONE ? outcome(rq, args, answer) : r;
 }
 
 static void

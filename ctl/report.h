@@ -1,0 +1,63 @@
+/*
+ * Answers as text for people. Everything that came from the daemon is escaped before it is printed:
+ * it may carry what strangers chose.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <jansson.h>
+
+#include "ctl/table.h"
+
+enum { REPORT_TEXT_MAX = 5000 };
+
+struct report {
+	FILE *to;
+	bool colour;
+	size_t width; /* of the terminal, 0: none */
+};
+
+/* Begin and end of a colour; "" where there are none. */
+const char *report_bold(const struct report *r);
+const char *report_yellow(const struct report *r);
+const char *report_plain(const struct report *r);
+
+/* The text of a key, fit to show; "-" where there is none. A name of any bytes (key_hex) is
+ * understood. Returns buf (REPORT_TEXT_MAX). */
+const char *report_text(const json_t *object, const char *key, char *buf);
+/* The same of a value. */
+const char *report_value(const json_t *value, char *buf);
+
+/* Prints a text of any length. */
+void report_print(struct report *r, const json_t *value);
+
+/* 0 where the key is missing or null. */
+uint64_t report_number(const json_t *object, const char *key);
+bool report_has(const json_t *object, const char *key); /* there and not null */
+
+/* A size for people; "?" for null. Returns buf (NUM_TEXT_MAX). */
+const char *report_size(const json_t *object, const char *key, char *buf);
+/* Time since the RFC 3339 time of the key, for people; "-" without. Returns buf (NUM_TEXT_MAX). */
+const char *report_age(const json_t *object, const char *key, char *buf);
+
+/* Prints and frees the table. */
+void report_table(struct report *r, struct table *t);
+
+void report_sessions(struct report *r, json_t *answer);
+void report_transfers(struct report *r, json_t *answer);
+void report_show(struct report *r, json_t *answer);
+void report_status(struct report *r, json_t *answer);
+void report_metrics(struct report *r, json_t *answer);
+void report_version(struct report *r, json_t *answer);
+void report_check(struct report *r, json_t *answer);
+void report_options(struct report *r, json_t *answer);
+void report_wait(struct report *r, json_t *answer);
+void report_kick(struct report *r, json_t *answer);
+void report_reload(struct report *r, json_t *answer);
+void report_shutdown(struct report *r, json_t *answer);
+/* The rows of "problems", one a line. */
+void report_problems(struct report *r, const char *file, const json_t *answer);

@@ -1,0 +1,117 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "ctl/report.h"
+#include "lib/own.h"
+
+void
+report_problems(struct report *r, const char *file, const json_t *answer)
+{
+	char text[REPORT_TEXT_MAX];
+	const json_t *p;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "problems"), i, p) {
+		bool fatal = json_is_true(json_object_get(p, "fatal"));
+
+		(void)fprintf(r->to, "%s%s:%" PRIu64 "%s: %s%s\n", report_bold(r), file,
+			      report_number(p, "line"), report_plain(r),
+			      fatal ? "" : "warning: ", report_text(p, "text", text));
+	}
+}
+
+void
+report_check(struct report *r, json_t *answer)
+{
+	char file[REPORT_TEXT_MAX];
+	bool valid = json_is_true(json_object_get(answer, "valid"));
+
+	report_problems(r, report_text(answer, "file", file), answer);
+	(void)fprintf(r->to, "%s: %s, %" PRIu64 " errors, %" PRIu64 " warnings\n", file,
+		      valid ? "ok" : "not usable", report_number(answer, "errors"),
+		      report_number(answer, "warnings"));
+}
+
+/* As lines of a file: dotted names, values as they are written. */
+void
+report_options(struct report *r, json_t *answer)
+{
+	char name[REPORT_TEXT_MAX];
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "options"), i, row) {
+		(void)fprintf(r->to, "%s = ", report_text(row, "option", name));
+		report_print(r, json_object_get(row, "value"));
+		(void)fputc('\n', r->to);
+	}
+}
+
+void
+report_wait(struct report *r, json_t *answer)
+{
+	if (!json_is_true(json_object_get(answer, "reached")))
+		(void)fputs("not yet\n", r->to);
+}
+
+void
+report_kick(struct report *r, json_t *answer)
+{
+	uint64_t pending = report_number(answer, "pending"),
+		 ms = report_number(answer, "elapsed_ms");
+	char id[REPORT_TEXT_MAX];
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "sessions"), i, value) {
+		(void)fprintf(r->to, "%s%s", i > 0 ? " " : "", report_value(value, id));
+	}
+	if (pending > 0)
+		(void)fprintf(r->to, ": told to end, %" PRIu64 " still there\n", pending);
+	else
+		(void)fprintf(r->to, ": ended in %" PRIu64 ".%03" PRIu64 " s\n", ms / 1000,
+			      ms % 1000);
+}
+
+static void
+report_changes(struct report *r, const json_t *answer)
+{
+	const json_t *rows = json_object_get(answer, "changes"), *row;
+	char text[REPORT_TEXT_MAX];
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		(void)fprintf(r->to, "  %-13s ", report_text(row, "takes_effect", text));
+		(void)fprintf(r->to, "%s  ", report_text(row, "option", text));
+		report_print(r, json_object_get(row, "before"));
+		(void)fputs(" -> ", r->to);
+		report_print(r, json_object_get(row, "after"));
+		(void)fputc('\n', r->to);
+	}
+	if (json_array_size(rows) == 0)
+		(void)fputs("  no option has changed\n", r->to);
+}
+
+void
+report_reload(struct report *r, json_t *answer)
+{
+	char file[REPORT_TEXT_MAX];
+
+	report_problems(r, report_text(answer, "file", file), answer);
+	report_changes(r, answer);
+	if (json_is_true(json_object_get(answer, "dry_run")))
+		(void)fputs("nothing was changed (dry run)\n", r->to);
+	else
+		(void)fprintf(r->to, "generation %" PRIu64 " %s\n",
+			      report_number(answer, "generation"),
+			      json_is_true(json_object_get(answer, "pending")) ? "is being replaced"
+									       : "is in force");
+}
+
+void
+report_shutdown(struct report *r, json_t *answer)
+{
+	char state[REPORT_TEXT_MAX];
+
+	(void)fprintf(r->to, "%s\n", report_text(answer, "state", state));
+}

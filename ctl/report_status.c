@@ -1,0 +1,131 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "ctl/report.h"
+#include "lib/clock.h"
+#include "lib/num.h"
+#include "lib/own.h"
+
+static void
+head(struct report *r, const json_t *s)
+{
+	char version[REPORT_TEXT_MAX], state[REPORT_TEXT_MAX], reloaded[REPORT_TEXT_MAX],
+	    up[NUM_TEXT_MAX];
+
+	(void)fprintf(r->to,
+		      "%sftd %s  %s%s  pid %" PRIu64 "  up %s  configuration generation %" PRIu64,
+		      report_bold(r), report_text(s, "version", version),
+		      report_text(s, "state", state), report_plain(r), report_number(s, "pid"),
+		      num_format_elapsed(report_number(s, "uptime_s") * USEC_PER_SEC, up),
+		      report_number(s, "generation"));
+	if (report_has(s, "reloaded"))
+		(void)fprintf(r->to, " (reloaded %s)", report_text(s, "reloaded", reloaded));
+	(void)fputc('\n', r->to);
+}
+
+static void
+listeners(struct report *r, const json_t *s)
+{
+	char text[REPORT_TEXT_MAX];
+	const json_t *value;
+	size_t i;
+
+	(void)fputs("listen    ", r->to);
+	json_array_foreach (json_object_get(s, "listen"), i, value) {
+		(void)fprintf(r->to, "%s%s", i > 0 ? "  " : " ", report_value(value, text));
+	}
+	(void)fputc('\n', r->to);
+}
+
+static void
+sessions(struct report *r, const json_t *s)
+{
+	(void)fprintf(r->to,
+		      "sessions   %" PRIu64 " of %" PRIu64 "   (%" PRIu64 " logging in of %" PRIu64,
+		      report_number(s, "sessions"), report_number(s, "sessions_max"),
+		      report_number(s, "logins"), report_number(s, "logins_max"));
+	if (report_number(s, "waiting") > 0)
+		(void)fprintf(r->to, ", %" PRIu64 " waiting", report_number(s, "waiting"));
+	(void)fprintf(r->to, ")   %" PRIu64 " so far, %" PRIu64 " refused\n",
+		      report_number(s, "sessions_total"), report_number(s, "refused_total"));
+}
+
+static void
+transfers(struct report *r, const json_t *s)
+{
+	char up[NUM_TEXT_MAX], down[NUM_TEXT_MAX];
+
+	(void)fprintf(r->to,
+		      "transfers  %" PRIu64 " running: %" PRIu64 " up %s/s, %" PRIu64 " down %s/s",
+		      report_number(s, "transfers"), report_number(s, "uploads"),
+		      report_size(s, "bytes_in_rate", up), report_number(s, "downloads"),
+		      report_size(s, "bytes_out_rate", down));
+	if (report_number(s, "stalled") > 0)
+		(void)fprintf(r->to, "   %s%" PRIu64 " stalled%s", report_yellow(r),
+			      report_number(s, "stalled"), report_plain(r));
+	(void)fprintf(r->to,
+		      "\nso far     %" PRIu64 " uploads, %s   %" PRIu64 " downloads, %s   %" PRIu64
+		      " failed\n",
+		      report_number(s, "uploads_total"), report_size(s, "bytes_in_total", up),
+		      report_number(s, "downloads_total"), report_size(s, "bytes_out_total", down),
+		      report_number(s, "failed_total"));
+}
+
+static void
+disks(struct report *r, const json_t *s)
+{
+	char path[REPORT_TEXT_MAX], has[NUM_TEXT_MAX], total[NUM_TEXT_MAX];
+	const json_t *disk;
+	size_t i;
+
+	json_array_foreach (json_object_get(s, "disk"), i, disk) {
+		(void)fprintf(r->to, "disk       %s  %s free of %s\n",
+			      report_text(disk, "path", path), report_size(disk, "free", has),
+			      report_size(disk, "total", total));
+	}
+}
+
+static void
+warnings(struct report *r, const json_t *s)
+{
+	char text[REPORT_TEXT_MAX];
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach (json_object_get(s, "warnings"), i, value) {
+		(void)fprintf(r->to, "%swarning    %s%s\n", report_yellow(r),
+			      report_value(value, text), report_plain(r));
+	}
+}
+
+void
+report_status(struct report *r, json_t *answer)
+{
+	head(r, answer);
+	listeners(r, answer);
+	sessions(r, answer);
+	transfers(r, answer);
+	disks(r, answer);
+	warnings(r, answer);
+}
+
+/* Lines for a program; no control byte but their ends. */
+void
+report_metrics(struct report *r, json_t *answer)
+{
+	const char *text = json_string_value(json_object_get(answer, "text"));
+
+	for (; text != NULL && *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		(void)fputc((c < ' ' && c != '\n') || c == 0x7f ? '?' : c, r->to);
+	}
+}
+
+void
+report_version(struct report *r, json_t *answer)
+{
+	char version[REPORT_TEXT_MAX];
+
+	(void)fprintf(r->to, "ftd   %s\n", report_text(answer, "version", version));
+}
