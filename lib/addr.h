@@ -1,6 +1,6 @@
 /*
  * Socket addresses and subnets. IPv4-mapped IPv6 addresses are treated as IPv4 everywhere.
- * Pure, no look-ups, no logging; subnets are fuzzed with the configuration.
+ * Pure, no look-ups, no logging; fuzz/fuzz_addr.c.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ bool addr_is_loopback(const union addr *a);
 uint16_t addr_port(const union addr *a);
 
 /* "172.16.10.0/24", "172.16.10.0/255.255.255.0", "2001:db8::/32", a lone address (all bits).
- * 0; -EINVAL: not a subnet; -ERANGE: host bits are set, *ret is then the network it probably means. */
+ * 0; -EINVAL: not a subnet; -ERANGE: host bits are set, *ret is the network it probably means. */
 int subnet_parse(const char *text, struct subnet *ret);
 const char *subnet_format(const struct subnet *s, char *buf);
 bool subnet_has(const struct subnet *s, const union addr *a);

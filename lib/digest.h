@@ -22,8 +22,8 @@ struct digest_value {
 size_t digest_size(enum digest_algorithm a);
 const char *digest_name(enum digest_algorithm a);
 
-/* "xxh3" or "xxh3:<hex>" with exactly as many digits as the algorithm has; *ret_has_value tells which.
- * -FTD_E_unsupported for an unknown algorithm, -FTD_E_bad_request for wrong digits. */
+/* "xxh3" or "xxh3:<hex>" with exactly as many digits as the algorithm has; *ret_has_value tells
+ * which. -FTD_E_unsupported for an unknown algorithm, -FTD_E_bad_request for wrong digits. */
 int digest_parse(const char *text, size_t len, struct digest_value *ret, bool *ret_has_value);
 
 /* "xxh3:0123…"; buf holds DIGEST_TEXT_MAX. Returns buf. */

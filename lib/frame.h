@@ -22,13 +22,13 @@ enum frame_first frame_first(const uint8_t first[FRAME_PREFIX]);
 /* The length that the four bytes say, or -FTD_E_bad_frame. */
 int frame_length(const uint8_t prefix[FRAME_PREFIX]);
 
-/* Is a whole header in buf? 1: yes, *ret points into buf, *ret_len its length, *ret_used what prefix
- * and header take together. 0: more bytes are needed. -FTD_E_bad_frame: never will be. */
+/* Is a whole header in buf? 1: yes, *ret points into buf, *ret_len its length, *ret_used what
+ * prefix and header take together. 0: more bytes are needed. -FTD_E_bad_frame: never will be. */
 int frame_next(const uint8_t *buf, size_t len, const char **ret, size_t *ret_len, size_t *ret_used);
 
 /* Writes the prefix for a header of len bytes (1 to FRAME_HEADER_MAX). */
 void frame_prefix(uint8_t prefix[FRAME_PREFIX], size_t len);
 
-/* Length of the bare JSON object at the start of buf, told by its braces: positive; 0: more bytes are
- * needed; -FTD_E_bad_frame: longer than FRAME_HEADER_MAX or no object. */
+/* Length of the bare JSON object at the start of buf, told by its braces: positive; 0: more bytes
+ * are needed; -FTD_E_bad_frame: longer than FRAME_HEADER_MAX or no object. */
 int frame_bare_next(const uint8_t *buf, size_t len);

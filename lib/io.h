@@ -21,8 +21,8 @@ int io_send_packet(int sock, const void *data, size_t len, const int *fds, size_
  * ret_fds gets -1 where none came; they are close-on-exec and the caller's. ret_pid may be NULL
  * (else the socket has SO_PASSCRED; the sender's pid as the kernel says). Bytes read, 0 at the end,
  * -EMSGSIZE when the packet was larger than size, -EAGAIN, -EPROTO, -errno. */
-ssize_t io_recv_packet(int sock, void *data, size_t size, int *ret_fds, size_t n_fds, pid_t *ret_pid,
-    int flags);
+ssize_t io_recv_packet(int sock, void *data, size_t size, int *ret_fds, size_t n_fds,
+		       pid_t *ret_pid, int flags);
 
 /* Adds or takes away O_NONBLOCK. 0 or -errno. */
 int io_set_nonblock(int fd, int on);

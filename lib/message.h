@@ -26,12 +26,12 @@ struct message_str {
 };
 
 enum message_type {
-	MESSAGE_STR,  /* struct message_str; max: bytes */
-	MESSAGE_UINT, /* uint64_t; 0 to max */
-	MESSAGE_INT,  /* int64_t; any */
-	MESSAGE_BOOL, /* bool */
-	MESSAGE_NAME, /* struct message_name: key or key_hex, never both; max: bytes */
-	MESSAGE_NULLABLE, /* uint64_t as MESSAGE_UINT, or null, which sets nothing but the bit of "has" */
+	MESSAGE_STR,      /* struct message_str; max: bytes */
+	MESSAGE_UINT,     /* uint64_t; 0 to max */
+	MESSAGE_INT,      /* int64_t; any */
+	MESSAGE_BOOL,     /* bool */
+	MESSAGE_NAME,     /* struct message_name: key or key_hex, never both; max: bytes */
+	MESSAGE_NULLABLE, /* uint64_t as MESSAGE_UINT, or null: nothing but the bit of "has" */
 };
 
 /* A name of any bytes. From the key it borrows the json_t's; from key_hex the bytes are in mem. */
@@ -45,17 +45,17 @@ void message_name_done(struct message_name *n);
 struct message_field {
 	const char *key;
 	enum message_type type;
-	size_t offset;  /* of the value in the struct */
+	size_t offset; /* of the value in the struct */
 	uint64_t max;
 	bool required;
 };
 
 /* Reads the fields of the table into *args (zeroed by the caller). Unknown keys are ignored.
- * *ret_has gets bit i set where field i was there (null counts for MESSAGE_NULLABLE); at most 64 rows.
- * -FTD_E_bad_request: *ret_bad_key (borrowed) names the first field that is missing, of the wrong type
- * or out of range, and *ret_why says in words what would be right. */
+ * *ret_has gets bit i set where field i was there (null counts for MESSAGE_NULLABLE); at most 64
+ * rows. -FTD_E_bad_request: *ret_bad_key (borrowed) names the first field that is missing, of the
+ * wrong type or out of range, and *ret_why says in words what would be right. */
 int message_decode(json_t *object, const struct message_field *fields, size_t n_fields, void *args,
-    uint64_t *ret_has, const char **ret_bad_key, const char **ret_why);
+		   uint64_t *ret_has, const char **ret_bad_key, const char **ret_why);
 
 /* Frees the MESSAGE_NAME memory of a decoded struct. */
 void message_args_done(const struct message_field *fields, size_t n_fields, void *args);
@@ -64,5 +64,6 @@ void message_args_done(const struct message_field *fields, size_t n_fields, void
 int message_set_name(json_t *object, const char *key, const char *name, size_t len);
 
 /* Appends one frame (prefix and compact JSON) to out. Takes no ownership.
- * -EMSGSIZE where the header would be over 65,536 bytes, -ENOBUFS, -ENOMEM; then out is unchanged. */
+ * -EMSGSIZE where the header would be over 65,536 bytes, -ENOBUFS, -ENOMEM; out is then as before.
+ */
 int message_append(struct buf *out, json_t *object);

@@ -1,6 +1,6 @@
 /*
  * Numbers as people and configuration files write them. Pure; nothing is accepted that is not
- * wholly understood. Fuzzed through the configuration and URL parsers.
+ * wholly understood. fuzz/fuzz_num.c.
  */
 #pragma once
 
@@ -13,11 +13,12 @@
 int num_parse_u64(const char *s, uint64_t max, uint64_t *ret);
 
 /* "0", "512", "64K", "10M", "1.5G", "2T" (powers of 1,024; also "KiB", "MiB", "GiB", "TiB", "B"),
- * "unlimited" → NUM_UNLIMITED. At most six decimals, whole bytes, at most 2^63-1. -EINVAL, -ERANGE. */
+ * "unlimited" → NUM_UNLIMITED. Six decimals at most, whole bytes, at most 2^63-1.
+ * -EINVAL, -ERANGE. */
 int num_parse_size(const char *s, uint64_t *ret);
 
-/* "250ms", "30s", "5m", "2h", "7d", a sum "1h30m"; larger units first; a bare number is refused (but "0").
- * Microseconds, at most 10 years. -EINVAL, -ERANGE. */
+/* "250ms", "30s", "5m", "2h", "7d", a sum "1h30m"; larger units first; a bare number is refused
+ * (but "0"). Microseconds, at most 10 years. -EINVAL, -ERANGE. */
 int num_parse_duration(const char *s, uint64_t *ret_usec);
 
 /* "40M" or "40M/s": bytes a second; "unlimited". -EINVAL, -ERANGE. */
@@ -31,7 +32,8 @@ const char *num_format_size(uint64_t n, char *buf);
 /* As a configuration value: exact, shortest: "10M", "1536K", "unlimited". Returns buf. */
 const char *num_format_size_exact(uint64_t n, char *buf);
 
-/* As a configuration value, exact to the millisecond: "90s", "1500ms", "15m", "7d", "0". Returns buf. */
+/* As a configuration value, exact to the millisecond: "90s", "1500ms", "15m", "7d", "0". Returns
+ * buf. */
 const char *num_format_duration_exact(uint64_t usec, char *buf);
 
 /* For people: "0:56", "2:11:40", "6d 03:41". Returns buf. */

@@ -67,9 +67,9 @@ close_fd(int *fd)
 }
 
 /* The pointer, which is no longer the variable's to free. */
-#define take_ptr(p)                                                                                \
-	__extension__({                                                                            \
-		__typeof__(p) take_v = (p);                                                        \
-		(p) = NULL;                                                                        \
-		take_v;                                                                            \
+#define take_ptr(p)                         \
+	__extension__({                     \
+		__typeof__(p) take_v = (p); \
+		(p) = NULL;                 \
+		take_v;                     \
 	})

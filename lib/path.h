@@ -1,6 +1,7 @@
 /*
  * Names from outside. Everything a peer names is checked here once and opened beneath a descriptor
- * here and nowhere else; refused at the door and by the kernel (openat2). No logging; fuzz/fuzz_path.c.
+ * here and nowhere else; refused at the door and by the kernel (openat2). No logging;
+ * fuzz/fuzz_path.c.
  */
 #pragma once
 
@@ -38,7 +39,8 @@ int path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_insi
 int path_open_parent(int dir, const char *rel, bool follow_inside, const char **ret_leaf);
 
 /* mkdir -p of rel beneath dir with mode 0777 and the process's umask. Already there is no error.
- * If created is not NULL it is called with the descriptor (borrowed) of each directory that got a new
- * entry, so that the caller can sync it; a negative answer ends the walk. Descriptor of rel or -errno. */
+ * If created is not NULL it is called with the descriptor (borrowed) of each directory that got a
+ * new entry, so that the caller can sync it; a negative answer ends the walk. Descriptor of rel or
+ * -errno. */
 int path_make_parents(int dir, const char *rel, bool follow_inside,
-    int (*created)(void *userdata, int parent_fd), void *userdata);
+		      int (*created)(void *userdata, int parent_fd), void *userdata);

@@ -1,8 +1,9 @@
 /*
  * The client's end of a connection that speaks frames: ft over TCP, ftctl over AF_UNIX.
- * Blocking with a time limit; one thread (wire_flush() and the receiving calls read while they write,
- * so that requests written ahead never dead-lock). A signal handler that ran during a wait ends it with
- * -EINTR: receiving and flushing can be called again, a body being sent is cut. No logging.
+ * Blocking with a time limit; one thread (wire_flush() and the receiving calls read while they
+ * write, so that requests written ahead never dead-lock). A signal handler that ran during a wait
+ * ends it with -EINTR: receiving and flushing can be called again, a body being sent is cut.
+ * No logging.
  */
 #pragma once
 
@@ -25,17 +26,18 @@ struct wire {
 int wire_init(struct wire *w, int fd, uint64_t timeout_usec);
 void wire_done(struct wire *w);
 
-/* Connects to host (name or address literal), trying each address, each for the time limit; *ret_gai
- * always gets the getaddrinfo code, 0 where the look-up went well. -errno of the last try. */
+/* Connects to host (name or address literal), trying each address, each for the time limit;
+ * *ret_gai always gets the getaddrinfo code, 0 where the look-up went well.
+ * -errno of the last try. */
 int wire_connect_tcp(struct wire *w, const char *host, uint16_t port, uint64_t timeout_usec,
-    int *ret_gai);
+		     int *ret_gai);
 int wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec);
 
 /* Queues a frame; sends when enough has gathered. 0 or -errno. */
 int wire_put(struct wire *w, json_t *object);
 /* Queues body bytes behind a frame (large ones go straight to the socket). */
 int wire_put_body(struct wire *w, const void *data, size_t len);
-/* Sends all that is queued; what the server sends meanwhile is kept (at most 4 MiB, then it waits). */
+/* Sends all that is queued; what the server sends meanwhile is kept (4 MiB, then it waits). */
 int wire_flush(struct wire *w);
 
 /* Bytes queued and not yet sent. */
