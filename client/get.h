@@ -1,0 +1,64 @@
+/*
+ * Downloads. client/get.c finds out what goes where, get_file.c fetches one file, get_tree.c a
+ * whole directory as one stream, get_listed.c a directory file by file (when parts of it are there
+ * already or are not wanted). A name appears only when its content is complete and verified.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client/command.h"
+#include "client/fetch.h"
+#include "client/part.h"
+
+struct get {
+	struct client *client;
+	struct fetch fetch;
+	bool fresh; /* a directory was made that was not there before */
+};
+
+/* A directory here that a tree goes into. Everything below is opened beneath root. */
+struct get_place {
+	int root;
+	const char *name;                     /* of root, for people */
+	int parent;                           /* the directory opened last, -1 */
+	char parent_path[PATH_BYTES_MAX + 1]; /* its path below root */
+	struct get_dir *dirs;                 /* whose times are set at the end */
+	size_t n_dirs, room;
+};
+
+/* Opens (and makes) the directory that holds what the server calls name; each component is checked.
+ * *ret_path (PATH_BYTES_MAX + 1 bytes) gets the path below root. Descriptor (the place's) or
+ * negative. */
+int get_place_parent(struct get_place *p, const struct message_name *name, char *ret_path,
+		     const char **ret_leaf);
+/* Makes a directory of the tree and remembers its time and mode. 0 or negative. */
+int get_place_directory(struct get_place *p, const struct entry *e);
+/* Sets the times and modes of all directories; closes what is open but root. */
+void get_place_done(struct get_place *p);
+
+/* Is leaf there already, and what is to be done about it? 1: fetch it; 0: skipped, told. -EEXIST.
+ */
+int get_wanted(struct get *g, int dir, const char *leaf, const char *shown);
+
+/* One file into dir under leaf (PATH_COMPONENT_MAX + 1 bytes, may change). Tries again as the user
+ * wants; what goes wrong with it alone is told. 0, or negative when all is over, told too. */
+int
+get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown, bool inside);
+
+/* Tells what came, and counts it. */
+void get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size,
+	      uint64_t resumed, uint64_t began_usec, bool inside);
+
+/* All below url into the place. 0 or negative as above. */
+int get_tree(struct get *g, const struct url *url, struct get_place *place);
+/* changed_only: what has the size and time that the server tells is there already. */
+int get_listed(struct get *g, const struct url *url, struct get_place *place, bool changed_only);
+
+/* The facts of an entry for part_publish(). */
+struct part_facts get_facts(const struct entry *e);
+
+/* Gives the part the name that the options ask for, and tells it. 0 or negative (f): scope ITEM. */
+int get_publish(struct get *g, struct part *part, char *leaf, const struct part_facts *facts,
+		struct failure *f);

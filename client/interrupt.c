@@ -1,0 +1,36 @@
+#include "client/interrupt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+
+#include "lib/own.h"
+
+static volatile sig_atomic_t seen;
+
+static void
+note(int signal_number)
+{
+	(void)signal_number;
+	seen = 1;
+}
+
+int
+interrupt_catch(void)
+{
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	struct sigaction act = { .sa_handler = note }; /* no SA_RESTART: waiting must end */
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	(void)sigemptyset(&act.sa_mask);
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+		if (sigaction(signals[i], &act, NULL) < 0)
+			return -errno;
+	return sigaction(SIGPIPE, &ignore, NULL) < 0 ? -errno : 0;
+}
+
+bool
+interrupt_seen(void)
+{
+	return seen != 0;
+}

@@ -1,0 +1,98 @@
+/*
+ * Uploads and what goes with them (directories, their times), written ahead over one connection: up
+ * to UPLOAD_AHEAD requests wait for their answers. After a lost connection everything without an
+ * answer is repeated carefully: with its digest, asking first. Used by client/put.c only.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "client/command.h"
+#include "lib/digest.h"
+
+enum {
+	UPLOAD_AHEAD = 1000,
+	UPLOAD_SMALL = 1 << 20,      /* up to here a file is one frame */
+	UPLOAD_PIECE = 1 << 20,      /* above, pieces of this size */
+	UPLOAD_ASK_ABOVE = 64 << 20, /* from here on the server is asked before anything is sent */
+};
+
+/* What one operand of the command line names. */
+struct upload_source {
+	const char *name; /* as written; "-" is the standard input */
+	int dir;          /* of a tree; -1: a file */
+	char *remote;     /* its name there, as in struct url; owned by put.c */
+};
+
+enum upload_kind { UPLOAD_FILE, UPLOAD_MKDIR, UPLOAD_SET };
+
+/* One request without an answer. */
+struct upload_item {
+	struct upload_item *next;
+	uint64_t id;
+	enum upload_kind kind;
+	const struct upload_source *source;
+	char *path; /* below the source, "" the source itself; owned */
+	struct stat st;
+	uint64_t began_usec, size;
+	char digest[DIGEST_TEXT_MAX];
+	bool queued;        /* is in u->sent */
+	bool voided;        /* ended by us, and told */
+	struct failure why; /* why.again: the server wants to be asked later */
+};
+
+struct upload_queue {
+	struct upload_item *first, **last;
+	size_t n;
+};
+
+struct upload {
+	struct client *client;
+	struct upload_queue sent; /* in the order of their answers */
+	struct upload_queue redo; /* to be repeated */
+	bool parents;             /* uploads make the directories they need */
+	uint64_t sending_id;      /* of the upload whose pieces are on the way; 0: none */
+	uint64_t refused_id;      /* of the upload that was refused last */
+	uint64_t times_refused;   /* directories whose times could not be set */
+	uint8_t *buffer;          /* UPLOAD_PIECE + 1 bytes */
+	struct digest *digest;
+};
+
+int upload_init(struct upload *u, struct client *c);
+void upload_done(struct upload *u);
+
+/* Sends one; path is copied, source must stay until upload_settle(). What goes wrong with it alone
+ * is told and counted. 0, or negative when all is over, which is told too. */
+int upload_put(struct upload *u, enum upload_kind kind, const struct upload_source *source,
+	       const char *path, const struct stat *st);
+
+/* Waits for all answers. 0 or negative as above. */
+int upload_settle(struct upload *u);
+
+/* "name" or "name/path", for people. dst holds UPLOAD_NAME_MAX. Returns dst. */
+enum { UPLOAD_NAME_MAX = 2 * PATH_BYTES_MAX + 2 };
+char *upload_name(char *dst, const struct upload_source *source, const char *path);
+
+/* ---- client/upload_send.c: one request to the wire ---- */
+
+/* Sends item and appends it to u->sent. careful: asks first, with the digest.
+ * 0; negative (f) with scope ITEM when only this one cannot be sent: it is still the caller's;
+ * negative with any other scope: the connection failed, and item is in u->sent. */
+int upload_send(struct upload *u, struct upload_item *item, bool careful, struct failure *f);
+
+/* Takes in the answers that have come. 0 or negative (f): the connection failed. */
+int upload_poll(struct upload *u, struct failure *f);
+/* Waits for the answer to the oldest request and takes it in. 0 or negative (f): the connection
+ * failed. */
+int upload_answer(struct upload *u, struct failure *f);
+
+/* The answer to the oldest request is a (NULL: the failure f). 0 or negative (f): the connection
+ * failed. */
+int upload_taken(struct upload *u, const struct answer *a, struct failure *f);
+
+void upload_append(struct upload_queue *q, struct upload_item *item);
+struct upload_item *upload_take(struct upload_queue *q);
+struct upload_item *upload_item_free(struct upload_item *item);

@@ -1,0 +1,45 @@
+/*
+ * Addresses as people write them: ft://host[:port]/path, or name:/path where name is a section of
+ * the user's configuration (client/hosts.h). Pure; fuzzed by its unit test's table.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/path.h"
+
+enum { URL_HOST_MAX = 255, URL_PORT = 8001, URL_TEXT_MAX = 4 * PATH_BYTES_MAX };
+
+struct url {
+	char host[URL_HOST_MAX + 1];
+	uint16_t port;
+	bool plain;     /* the configuration says that the network is trusted */
+	bool directory; /* written with a slash at the end, or the root */
+	char path[PATH_BYTES_MAX +
+		  1]; /* components joined by '/', none at either end; "" is the root */
+};
+
+/* Reads "ft://…". Its path may have %XX for any byte but NUL. -EINVAL: *ret_why says what is wrong.
+ */
+int url_parse(const char *text, struct url *ret, const char **ret_why);
+
+/* Whether text begins with "ft://". */
+bool url_is(const char *text);
+
+/* Reads "host", "host:port", "[::1]:port" or any ft:// address (its path is ignored). -EINVAL. */
+int url_parse_host(const char *text, struct url *ret, const char **ret_why);
+
+/* Sets the path from the len bytes of name as they are (no %XX). -FTD_E_bad_name. */
+int url_set_path(struct url *u, const char *name);
+
+/* Sets *ret to the path of name below u. -FTD_E_bad_name: it gets too long. */
+int url_join(const struct url *u, const char *name, struct url *ret);
+
+/* Last component of the path; "" for the root. */
+const char *url_leaf(const struct url *u);
+
+bool url_same_server(const struct url *a, const struct url *b);
+
+/* Whether the host is this machine, told by its name alone. */
+bool url_is_loopback(const struct url *u);
