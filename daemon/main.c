@@ -49,6 +49,8 @@ struct command_line {
 	bool check, daemon;
 };
 
+/* A role holds nothing that an orderly exit() would give back, and behind its sandbox much of one
+ * would be refused. */
 static int
 run_role(const char *name)
 {
@@ -64,7 +66,7 @@ run_role(const char *name)
 
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
 		if (strcmp(name, roles[i].name) == 0)
-			return roles[i].run();
+			_exit(roles[i].run());
 	(void)fprintf(stderr, "ftd: --role is for ftd's own use\n");
 	return EXIT_USAGE;
 }
