@@ -38,6 +38,7 @@ def make_ftd():
             daemon.stop()
     finally:
         for daemon in made:
+            print(daemon.errors)  # shown where the test has failed
             daemon.remove()
 
 

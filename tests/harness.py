@@ -138,7 +138,7 @@ class Daemon:
                 "group": grp.getgrgid(os.getegid()).gr_name,
                 "operator_group": grp.getgrgid(os.getegid()).gr_name,
             },
-            "limits": {"free_space": "1M", "sessions_per_address": 1024},
+            "limits": {"free_space": "1M", "sessions_per_address": 1024, "shutdown_grace": "5s"},
             "log": {"target": "stderr", "level": "info"},
             "shares": [merged({"path": "/", "root": str(self.root), "anonymous": "loopback",
                                "rights": "full", "durability": "none"}, share or {})],

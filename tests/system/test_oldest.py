@@ -202,7 +202,7 @@ def test_fifty_at_once_and_datagrams_meanwhile(ftd):
         reply = wire.datagram(ftd.port, json.dumps({"nonce": str(i)}).encode())
         assert len(reply) <= 1024
         assert json.loads(reply)["nonce"] == str(i)
-    assert json.loads(wire.datagram(ftd.port))["sessions"] >= 50
+    until(lambda: json.loads(wire.datagram(ftd.port))["transfers"] == 50, 5, "fifty transfers in the status")
     half.wait(30 * PATIENCE)
     for thread in threads:
         thread.join(30 * PATIENCE)
