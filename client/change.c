@@ -19,8 +19,8 @@ ask_one(struct client *c, const struct url *url, json_t *rq, const char *name, b
 
 	r = session_open(&c->session, url, &f);
 	if (r == 0)
-		r = repeatable ? session_query(&c->session, rq, &a, &f)
-			       : session_ask(&c->session, json_incref(rq), &a, &f);
+		r = repeatable ? session_query(&c->session, owned, &a, &f)
+			       : session_ask(&c->session, json_incref(owned), &a, &f);
 	if (r == 0) {
 		answer_done(&a);
 		c->report.ok++;

@@ -95,7 +95,12 @@ take_content(struct stream *s, struct answer *a, struct failure *f)
 		if (!a->more)
 			return failure_protocol(f, "a tree ends inside a file");
 		answer_done(a);
-		r = session_receive_for(session, s->id, a, f);
+		r = session_receive(session, a, f);
+		if (r < 0)
+			return r;
+		r = session_check(a, s->id, f);
+		if (r < 0 && f->scope == FAILURE_ITEM && !a->more) /* not about this file alone */
+			f->scope = f->again ? FAILURE_CONNECTION : FAILURE_STOP;
 		if (r < 0)
 			return r;
 	}
@@ -135,34 +140,35 @@ take_file(struct stream *s, const struct entry *e, struct answer *a, struct fail
 }
 
 static int
-take_entry(struct stream *s, struct answer *a, struct failure *f)
+take_other(struct stream *s, const struct entry *e, const struct answer *a, struct failure *f)
 {
 	char shown[SHOWN_MAX];
+	int r;
+
+	if (!e->has_type)
+		return failure_protocol(f, "a tree has something that is no entry");
+	show(s, &e->name, shown);
+	if (e->type == ENTRY_DIR) {
+		r = get_place_directory(s->place, e);
+		if (r < 0)
+			tell_local(s, shown, r);
+	} else {
+		report_skipped(&s->get->client->report, shown,
+			       e->type == ENTRY_LINK ? "a symbolic link" : "no regular file");
+	}
+	return fetch_drop(&s->get->fetch, a, f);
+}
+
+static int
+take_entry(struct stream *s, struct answer *a, struct failure *f)
+{
+	auto_json json_t *first = json_incref(a->object); /* take_file() goes on to later frames */
 	struct entry e;
 	int r;
 
-	if (entry_decode(a->object, &e) < 0 || !e.has_type) {
+	if (entry_decode(first, &e) < 0)
 		return failure_protocol(f, "a tree has something that is no entry");
-	}
-	show(s, &e.name, shown);
-	if (e.type == ENTRY_FILE) {
-		/* the entry's strings live in the first frame, which take_file() lets go */
-		auto_json json_t *first = json_incref(a->object);
-
-		r = take_file(s, &e, a, f);
-		entry_done(&e);
-		return r;
-	}
-	r = fetch_drop(&s->get->fetch, a, f);
-	if (r == 0 && e.type == ENTRY_DIR) {
-		int error = get_place_directory(s->place, &e);
-
-		if (error < 0)
-			tell_local(s, shown, error);
-	} else if (r == 0) {
-		report_skipped(&s->get->client->report, shown,
-			       e.type == ENTRY_LINK ? "a symbolic link" : "no regular file");
-	}
+	r = e.type == ENTRY_FILE ? take_file(s, &e, a, f) : take_other(s, &e, a, f);
 	entry_done(&e);
 	return r;
 }

@@ -61,10 +61,10 @@ report_json(struct report *r, json_t *o)
 {
 	auto_json json_t *owned = o;
 
-	if (o == NULL)
+	if (owned == NULL)
 		return;
 	progress_lock(&r->progress);
-	(void)json_dumpf(o, stdout, JSON_COMPACT);
+	(void)json_dumpf(owned, stdout, JSON_COMPACT);
 	(void)fputc('\n', stdout);
 	(void)fflush(stdout);
 	progress_unlock(&r->progress);
@@ -226,7 +226,7 @@ report_begin(struct report *r, const char *name, uint64_t size, uint64_t held)
 		      held);
 }
 
-static void
+__attribute__((format(printf, 2, 0))) static void
 say(struct report *r, const char *format, va_list args)
 {
 	char text[2 * SHOWN_MAX];

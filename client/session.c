@@ -173,10 +173,10 @@ session_send(struct session *s, json_t *request, struct failure *f)
 
 	if (interrupt_seen())
 		return failure_interrupted(f);
-	if (request == NULL ||
-	    json_object_set_new(request, "id", json_integer((json_int_t)++s->last_id)) < 0)
+	if (owned == NULL ||
+	    json_object_set_new(owned, "id", json_integer((json_int_t)++s->last_id)) < 0)
 		return failure_connection(f, -ENOMEM);
-	r = wire_put(&s->wire, request);
+	r = wire_put(&s->wire, owned);
 	return r < 0 ? failure_connection(f, r) : 0;
 }
 
@@ -197,9 +197,9 @@ session_send_piece(struct session *s, json_t *frame, const void *body, size_t le
 
 	if (interrupt_seen())
 		return failure_interrupted(f);
-	if (frame == NULL)
+	if (owned == NULL)
 		return failure_connection(f, -ENOMEM);
-	r = wire_put(&s->wire, frame);
+	r = wire_put(&s->wire, owned);
 	if (r < 0)
 		return failure_connection(f, r);
 	return len > 0 ? session_send_body(s, body, len, f) : 0;
