@@ -135,14 +135,14 @@ int config_load(const char *file, struct config **ret, struct config_problems *p
 int config_parse(const char *text, const char *name, struct config **ret,
 		 struct config_problems *problems);
 
-/* Checks of the machine: share roots are directories, run_as and groups exist, addresses can be
- * bound unless listed in skip (as "address:port"), descriptor limit. Adds to problems. 0 or
- * -EINVAL. */
+/* Checks of the machine: share roots are directories, run_as and groups exist, descriptor limit,
+ * addresses can be bound unless listed in skip (as "address:port") or in use while a daemon listens
+ * at control.path. Adds to problems. 0 or -EINVAL. */
 int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 			 struct config_problems *problems);
 
-/* Warns of share roots that the installed systemd unit keeps read-only, with the drop-in that helps
- * (for ftd --check). */
+/* Warns of share roots that the installed systemd unit keeps read-only or hides, with the drop-in
+ * that helps (for ftd --check). */
 void config_check_unit(const struct config *c, struct config_problems *problems);
 
 /* Adds a problem (printf); used by the supervisor for what only binding can tell. */

@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "daemon/config/config.h"
 #include "lib/own.h"
@@ -113,6 +114,20 @@ try_bind(const char *address, uint16_t port, int type, char *ret_text)
 	return bind(fd, &a.sa, len) < 0 ? -errno : 0;
 }
 
+/* Whether a daemon listens at the control socket, or may do so where this user must not look: the
+ * addresses in use are then its own. */
+static bool
+daemon_runs(const struct config *c)
+{
+	auto_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+
+	_Static_assert(sizeof(a.sun_path) > 107, "control.path may be longer than a socket's path");
+	memcpy(a.sun_path, c->control_path, strlen(c->control_path) + 1);
+	return fd >= 0 && (connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 ||
+			   (errno != ENOENT && errno != ECONNREFUSED));
+}
+
 static bool
 is_skipped(const char *text, const char *const *skip, size_t n_skip)
 {
@@ -140,7 +155,8 @@ complain_bind(const char *option, const char *text, int line, int r,
 		break;
 	case -EACCES:
 		config_problem_add(problems, true, line,
-				   "%s: %s: ports below 1024 need root or CAP_NET_BIND_SERVICE",
+				   "%s: %s: ports below 1024 need root, CAP_NET_BIND_SERVICE or "
+				   "the socket unit ftd.socket",
 				   option, text);
 		break;
 	case -EAFNOSUPPORT:
@@ -155,19 +171,26 @@ complain_bind(const char *option, const char *text, int line, int r,
 	}
 }
 
+struct skipped {
+	const char *const *list;
+	size_t n;
+	bool running; /* a daemon has what is in use */
+};
+
 static void
 check_bind(const char *option, const char *address, uint16_t port, int type, int line,
-	   const char *const *skip, size_t n_skip, struct config_problems *problems)
+	   const struct skipped *skip, struct config_problems *problems)
 {
 	char text[ADDR_TEXT_MAX] = "";
 	int r = try_bind(address, port, type, text);
 
-	if (r < 0 && !is_skipped(text, skip, n_skip))
-		complain_bind(option, text, line, r, problems);
+	if (r == 0 || (r == -EADDRINUSE && skip->running) || is_skipped(text, skip->list, skip->n))
+		return;
+	complain_bind(option, text, line, r, problems);
 }
 
 static void
-check_addresses(const struct config *c, const char *const *skip, size_t n_skip,
+check_addresses(const struct config *c, const struct skipped *skip,
 		struct config_problems *problems)
 {
 	char option[32];
@@ -176,12 +199,11 @@ check_addresses(const struct config *c, const char *const *skip, size_t n_skip,
 		const struct config_listener *l = &c->listen[i];
 
 		(void)snprintf(option, sizeof(option), "listen[%u]", i);
-		check_bind(option, l->address, l->port, SOCK_STREAM, l->line, skip, n_skip,
-			   problems);
+		check_bind(option, l->address, l->port, SOCK_STREAM, l->line, skip, problems);
 	}
 	if (c->status_address[0] != '\0')
 		check_bind("status", c->status_address, (uint16_t)c->status_port, SOCK_DGRAM,
-			   c->status_line, skip, n_skip, problems);
+			   c->status_line, skip, problems);
 }
 
 static void
@@ -205,12 +227,14 @@ int
 config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 		     struct config_problems *problems)
 {
+	struct skipped skipped = { .list = skip, .n = n_skip, .running = daemon_runs(c) };
+
 	check_roots(c, problems);
 	check_user(c, problems);
 	check_group("control.group", c->control_group, c->line[CONFIG_AT_control_group], problems);
 	check_group("control.operator_group", c->control_operator_group,
 		    c->line[CONFIG_AT_control_operator_group], problems);
-	check_addresses(c, skip, n_skip, problems);
+	check_addresses(c, &skipped, problems);
 	check_descriptors(c, problems);
 	return config_problems_fatal(problems) ? -EINVAL : 0;
 }

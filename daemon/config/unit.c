@@ -20,6 +20,7 @@ static const char *const unit_files[] = {
 
 struct unit {
 	bool strict;     /* everything is read-only that is not named */
+	bool hides_home; /* what users have is not there at all */
 	char *texts[32]; /* the unit and its drop-ins */
 	size_t n;
 };
@@ -47,6 +48,26 @@ next_line(const char *line)
 	return *line == '\n' ? line + 1 : line;
 }
 
+static bool
+begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* What a line says; later ones win. */
+static void
+unit_take(struct unit *u, const char *line)
+{
+	const char *value = value_of(line, "ProtectSystem");
+
+	if (value != NULL)
+		u->strict = begins(value, "strict");
+	value = value_of(line, "ProtectHome");
+	if (value != NULL)
+		u->hides_home = begins(value, "yes") || begins(value, "true") ||
+				begins(value, "1") || begins(value, "on") || begins(value, "tmpfs");
+}
+
 /* Reads one more file of the unit. Whether there was one. */
 static bool
 unit_add(struct unit *u, const char *file)
@@ -56,12 +77,8 @@ unit_add(struct unit *u, const char *file)
 	if (u->n == ARRAY_SIZE(u->texts) ||
 	    io_read_file(AT_FDCWD, file, UNIT_FILE_MAX, &u->texts[u->n], &len) < 0)
 		return false;
-	for (const char *line = u->texts[u->n]; *line != '\0'; line = next_line(line)) {
-		const char *value = value_of(line, "ProtectSystem");
-
-		if (value != NULL)
-			u->strict = strncmp(value, "strict", strlen("strict")) == 0;
-	}
+	for (const char *line = u->texts[u->n]; *line != '\0'; line = next_line(line))
+		unit_take(u, line);
 	u->n++;
 	return true;
 }
@@ -119,26 +136,41 @@ unit_covers(const struct unit *u, const char *path)
 	return false;
 }
 
+/* The lines that the unit lacks. */
+static void
+write_missing(FILE *to, const struct unit *u, const struct config *c)
+{
+	bool hidden = false;
+
+	for (unsigned i = 0; i < c->n_shares; i++) {
+		const struct config_share *s = &c->shares[i];
+
+		hidden = hidden || list_covers("/home /root /run/user", s->root);
+		if (u->strict && (s->rights & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0 &&
+		    !unit_covers(u, s->root))
+			(void)fprintf(to, "\nReadWritePaths=\"%s\"", s->root);
+	}
+	if (hidden && u->hides_home)
+		(void)fputs("\nProtectHome=no", to);
+}
+
 void
 unit_check(const struct config *c, const char *prefix, struct config_problems *problems)
 {
 	__attribute__((cleanup(unit_done))) struct unit u = { 0 };
 	auto_free char *lines = NULL;
 	size_t len;
-	FILE *to;
+	FILE *to = open_memstream(&lines, &len);
 
-	unit_read(&u, prefix);
-	to = u.strict ? open_memstream(&lines, &len) : NULL;
 	if (to == NULL)
 		return;
-	for (unsigned i = 0; i < c->n_shares; i++)
-		if ((c->shares[i].rights & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0 &&
-		    !unit_covers(&u, c->shares[i].root))
-			(void)fprintf(to, "\nReadWritePaths=\"%s\"", c->shares[i].root);
+	unit_read(&u, prefix);
+	write_missing(to, &u, c);
 	if (fclose(to) == 0 && lines[0] != '\0')
 		config_problem_add(
 		    problems, false, c->line[CONFIG_AT_shares],
-		    "shares: the systemd unit keeps share roots read-only; write into " DROP_IN
+		    "shares: the systemd unit keeps share roots away from the daemon; "
+		    "write into " DROP_IN
 		    "/shares.conf and then run systemctl daemon-reload:\n[Service]%s",
 		    lines);
 }

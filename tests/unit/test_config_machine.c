@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "daemon/config/unit.h"
 #include "lib/io.h"
@@ -123,8 +124,7 @@ users_and_groups(void **state)
 	(void)snprintf(c->run_as, sizeof(c->run_as), "no-such");
 	printed = machine_problems(c, NULL, 0);
 	assert_int_equal(
-	    strstr(printed, "run_as: there is no user \"no-such\"; add one with ") != NULL,
-	    root);
+	    strstr(printed, "run_as: there is no user \"no-such\"; add one with ") != NULL, root);
 }
 
 /* A socket of ours on a port that the kernel picks. */
@@ -182,6 +182,29 @@ addresses_in_use(void **state)
 	expect(c, "");
 }
 
+/* While the daemon runs that the configuration belongs to, what is in use is its own. */
+static void
+addresses_of_the_running_daemon(void **state)
+{
+	auto_free struct config *c = possible();
+	auto_close int dir = scratch_make(), tcp = -1, control = -1;
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	auto_free char *without = NULL;
+
+	(void)state;
+	tcp = occupy(SOCK_STREAM, &c->listen[0].port);
+	(void)snprintf(c->control_path, 107, "%s/control", scratch_path());
+	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%.80s/control", scratch_path());
+	control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(control, (const struct sockaddr *)&a, sizeof(a)), 0);
+	assert_int_equal(listen(control, 1), 0);
+	expect(c, "");
+	close_fd(&control); /* the file stays, as after a crash */
+	without = machine_problems(c, NULL, 0);
+	assert_non_null(strstr(without, "is in use by another program"));
+	scratch_remove();
+}
+
 static void
 addresses_of_others(void **state)
 {
@@ -212,7 +235,7 @@ expect_unit(const struct config *c, const char *wanted)
 }
 
 #define CURE                                                                                    \
-	"shares: the systemd unit keeps share roots read-only; write into "                     \
+	"shares: the systemd unit keeps share roots away from the daemon; write into "          \
 	"/etc/systemd/system/ftd.service.d/shares.conf and then run systemctl daemon-reload:\n" \
 	"[Service]"
 
@@ -247,6 +270,11 @@ systemd_unit(void **state)
 	(void)snprintf(c->shares[0].root, sizeof(c->shares[0].root), "/srvx");
 	c->shares[0].rights = RIGHT_READ | RIGHT_LIST;
 	expect_unit(c, NULL); /* nothing is to be written there */
+	(void)snprintf(c->shares[0].root, sizeof(c->shares[0].root), "/home/share");
+	put(system, "ftd.service", "[Service]\nProtectSystem=strict\nProtectHome=yes\n");
+	expect_unit(c, CURE "\nProtectHome=no");
+	put(drop_ins, "shares.conf", "[Service]\nProtectHome=read-only\n");
+	expect_unit(c, NULL);
 	scratch_remove();
 }
 
@@ -276,6 +304,7 @@ main(void)
 		cmocka_unit_test(share_root_of_another_user),
 		cmocka_unit_test(users_and_groups),
 		cmocka_unit_test(addresses_in_use),
+		cmocka_unit_test(addresses_of_the_running_daemon),
 		cmocka_unit_test(addresses_of_others),
 		cmocka_unit_test(systemd_unit),
 		cmocka_unit_test(descriptors),
