@@ -76,7 +76,7 @@ io_pwrite_full(int fd, const void *src, size_t n, off_t offset)
 /* Room for what may come beside a packet, aligned as the kernel wants it. */
 union control {
 	char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(IO_FDS_MAX * sizeof(int))];
-	struct cmsghdr align;
+	struct cmsghdr first;
 };
 
 int
@@ -85,7 +85,6 @@ io_send_packet(int sock, const void *data, size_t len, const int *fds, size_t n_
 	struct iovec iov = { .iov_len = len };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
 	union control control = { 0 };
-	struct cmsghdr *c;
 	ssize_t n;
 
 	assert(n_fds <= IO_FDS_MAX);
@@ -93,11 +92,10 @@ io_send_packet(int sock, const void *data, size_t len, const int *fds, size_t n_
 	if (n_fds > 0) {
 		msg.msg_control = control.bytes;
 		msg.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+		control.first.cmsg_level = SOL_SOCKET;
+		control.first.cmsg_type = SCM_RIGHTS;
+		control.first.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.first), fds, n_fds * sizeof(int));
 	}
 	do
 		n = sendmsg(sock, &msg, flags | MSG_NOSIGNAL);
