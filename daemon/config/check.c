@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "lib/text.h"
+
 /* Whether a listener on a takes the connections to b, too: "::" serves both families. */
 static bool
 covers(const union addr *a, const union addr *b)
@@ -43,16 +45,58 @@ check_listeners(const struct config *c, struct config_problems *problems)
 			check_pair(&c->listen[j], &c->listen[i], problems);
 }
 
+/* The share's path as clients say it, cut and made fit to show. */
+enum { SHARE_SHOWN_MAX = 96 };
+static const char *
+share_shown(const struct config_share *s, char *buf)
+{
+	buf[0] = '/';
+	(void)text_escape(buf + 1, SHARE_SHOWN_MAX - 1, s->path, strlen(s->path));
+	return buf;
+}
+
+static const struct config_share *
+find_share(const struct config *c, const char *path)
+{
+	const struct config_share *s = c->shares;
+
+	while (strcmp(s->path, path) != 0)
+		s++;
+	return s;
+}
+
 static void
 check_share_paths(const struct config *c, struct config_problems *problems)
 {
-	for (unsigned i = 1; i < c->n_shares; i++)
-		for (unsigned j = 0; j < i; j++)
-			if (strcmp(c->shares[i].path, c->shares[j].path) == 0)
-				config_problem_add(
-				    problems, true, c->shares[i].line,
-				    "shares: the path \"/%s\" is taken by the share of line %d",
-				    c->shares[i].path, c->shares[j].line);
+	char shown[SHARE_SHOWN_MAX];
+
+	for (const struct config_share *s = c->shares; s < c->shares + c->n_shares; s++) {
+		const struct config_share *first = find_share(c, s->path);
+
+		if (first != s)
+			config_problem_add(
+			    problems, true, s->line,
+			    "shares: the path \"%s\" is taken by the share of line %d",
+			    share_shown(s, shown), first->line);
+	}
+}
+
+static void
+check_share_reachable(const struct config *c, const struct config_share *s,
+		      struct config_problems *problems)
+{
+	char shown[SHARE_SHOWN_MAX];
+
+	if (s->anonymous == CONFIG_NEVER)
+		config_problem_add(problems, false, s->line,
+				   "shares: nobody can use \"%s\": anonymous = \"never\", and this "
+				   "version has no users yet",
+				   share_shown(s, shown));
+	else if (s->anonymous > c->plaintext)
+		config_problem_add(
+		    problems, false, s->line,
+		    "shares: only this machine can use \"%s\" while plaintext = \"loopback\"",
+		    share_shown(s, shown));
 }
 
 /* Without TLS and users in this version, who may speak plain text and who may use a share
@@ -68,21 +112,10 @@ check_reachable(const struct config *c, struct config_problems *problems)
 		    "plaintext: \"never\" leaves nobody to talk to: this version has no TLS yet");
 		return;
 	}
-	for (unsigned i = 0; i < c->n_shares; i++) {
-		const struct config_share *s = &c->shares[i];
-
+	for (const struct config_share *s = c->shares; s < c->shares + c->n_shares; s++) {
+		check_share_reachable(c, s, problems);
 		if (s->anonymous > widest)
 			widest = s->anonymous;
-		if (s->anonymous == CONFIG_NEVER)
-			config_problem_add(problems, false, s->line,
-					   "shares: nobody can use \"/%s\": anonymous = \"never\", "
-					   "and this version has no users yet",
-					   s->path);
-		else if (s->anonymous > c->plaintext)
-			config_problem_add(problems, false, s->line,
-					   "shares: only this machine can use \"/%s\" while "
-					   "plaintext = \"loopback\"",
-					   s->path);
 	}
 	if (c->plaintext > widest && widest != CONFIG_NEVER)
 		config_problem_add(problems, false, c->line[CONFIG_AT_plaintext],

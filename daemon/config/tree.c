@@ -135,7 +135,7 @@ read_subnet(struct reader *rd, const config_setting_t *s, const char *where, str
 	int r = text == NULL ? -EINVAL : subnet_parse(text, ret);
 
 	if (r == -ERANGE)
-		complain(rd, s, where, "%s has bits set behind its mask; probably \"%s\" is meant",
+		complain(rd, s, where, "%s has host bits set; probably \"%s\" is meant",
 			 value_show(s, shown), subnet_format(ret, meant));
 	else if (r < 0)
 		complain(rd, s, where,

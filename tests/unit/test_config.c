@@ -290,7 +290,7 @@ wrong_lists(void **state)
 #define SHARE(rest) "shares = ( { path = \"/\"; root = \"/a\"; " rest " } );"
 	static const struct refusal rows[] = {
 		{ "access = { deny = ( \"172.16.10.1/24\" ); };",
-		  "f:1: access.deny[0]: \"172.16.10.1/24\" has bits set behind its mask; probably "
+		  "f:1: access.deny[0]: \"172.16.10.1/24\" has host bits set; probably "
 		  "\"172.16.10.0/24\" is meant\n" },
 		{ "access = { deny = (\n \"10.0.0.0/8\",\n 5 ); };",
 		  "f:3: access.deny[1]: 5 is not a network such as \"192.0.2.0/24\" or "
@@ -323,6 +323,9 @@ wrong_lists(void **state)
 		{ "shares = ( { path = \"/\"; root = \"/a\"; },\n { path = \"/\"; root = \"/b\"; } "
 		  ");",
 		  "f:2: shares: the path \"/\" is taken by the share of line 1\n" },
+		{ "shares = ( { path = \"/\\x1b\"; root = \"/a\"; },\n { path = \"/\\x1b\"; root = "
+		  "\"/b\"; } );",
+		  "f:2: shares: the path \"/\\x1b\" is taken by the share of line 1\n" },
 		{ "limits = 5;", "f:1: limits: 5 is not a group { }\n" },
 		{ "limits = ( );", "f:1: limits: an empty list is not a group { }\n" },
 	};

@@ -192,6 +192,7 @@ addresses_of_the_running_daemon(void **state)
 	auto_free char *without = NULL;
 
 	(void)state;
+	assert_true(dir >= 0);
 	tcp = occupy(SOCK_STREAM, &c->listen[0].port);
 	(void)snprintf(c->control_path, 107, "%s/control", scratch_path());
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "%.80s/control", scratch_path());
