@@ -18,6 +18,7 @@ enum { REPORT_TEXT_MAX = 5000 };
 struct report {
 	FILE *to;
 	bool colour;
+	bool verdict; /* only whether all is well (--check) */
 	size_t width; /* of the terminal, 0: none */
 };
 

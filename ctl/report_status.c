@@ -98,9 +98,28 @@ warnings(struct report *r, const json_t *s)
 	}
 }
 
+/* One line for scripts and monitoring. */
+static void
+verdict(struct report *r, const json_t *s)
+{
+	const json_t *list = json_object_get(s, "warnings"), *value;
+	char text[REPORT_TEXT_MAX];
+	size_t i;
+
+	(void)fputs(json_array_size(list) == 0 ? "OK" : "DEGRADED ", r->to);
+	json_array_foreach (list, i, value) {
+		(void)fprintf(r->to, "%s%s", i > 0 ? "; " : "", report_value(value, text));
+	}
+	(void)fputc('\n', r->to);
+}
+
 void
 report_status(struct report *r, json_t *answer)
 {
+	if (r->verdict) {
+		verdict(r, answer);
+		return;
+	}
 	head(r, answer);
 	listeners(r, answer);
 	sessions(r, answer);

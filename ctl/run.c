@@ -72,7 +72,8 @@ add_arguments(const struct job *j, char *const *arguments, size_t n)
 	size_t most = v->key != NULL || v->takes_file;
 
 	if (n > most || (v->required && n == 0)) {
-		(void)fputs(n > most ? "ftctl: too many words\n" : "ftctl: something is missing\n",
+		(void)fputs(n > most ? "ftctl: too many words\n"
+				     : "ftctl: an argument is missing\n",
 			    stderr);
 		command_help(stderr, j->command);
 		return EXIT_USAGE;
@@ -149,17 +150,19 @@ report_to(const struct job *j, FILE *to, bool terminal)
 
 	if (terminal)
 		(void)ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
-	return (struct report){ .to = to, .colour = terminal && !plain, .width = size.ws_col };
+	return (struct report){ .to = to,
+				.colour = terminal && !plain,
+				.verdict = j->options->value[OPTION_CHECK] != NULL,
+				.width = size.ws_col };
 }
 
 /* Raw bytes of names are for programs; a terminal gets nothing that it could take for a command. */
 static int
-print_json(const struct job *j, json_t *answer, bool terminal)
+print_json(json_t *answer, bool terminal)
 {
 	auto_json json_t *whole = json_pack("{s:i}", "v", 1);
 	size_t flags = JSON_COMPACT | (terminal ? JSON_ENSURE_ASCII : 0);
 
-	(void)j;
 	if (whole == NULL || json_object_update(whole, answer) < 0 ||
 	    json_dumpf(whole, stdout, flags) < 0)
 		return EXIT_REFUSED;
@@ -203,7 +206,7 @@ print_answer(const struct job *j, json_t *answer)
 					 : EXIT_DONE;
 
 	if (j->options->value[OPTION_JSON] != NULL) {
-		int r = print_json(j, answer, terminal);
+		int r = print_json(answer, terminal);
 
 		status = r != EXIT_DONE ? r : status;
 	} else if (refused) {

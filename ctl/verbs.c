@@ -67,7 +67,7 @@ const struct verb verb_version = { .ask = version_ask,
 static int
 check_add(json_t *request, const char *file, const char *text, size_t len)
 {
-	if (json_object_set_new(request, "name", json_string(file)) == 0 &&
+	if (json_object_set_new(request, "file", json_string(file)) == 0 &&
 	    json_object_set_new(request, "text", json_stringn(text, len)) == 0)
 		return EXIT_DONE;
 	(void)fprintf(stderr, "ftctl: %s is not UTF-8 text\n", file);

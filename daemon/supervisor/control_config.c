@@ -40,15 +40,15 @@ count_fatal(const struct config_problems *problems)
 /* ---- config check: the text that came along, or what a reload would read ---- */
 
 struct check {
-	struct message_str text, name;
+	struct message_str text, file;
 	struct control_pages pages;
 	size_t errors, warnings;
-	char file[PATH_MAX];
+	char name[PATH_MAX];
 };
 
 static const struct message_field check_fields[] = {
 	{ "text", MESSAGE_STR, offsetof(struct check, text), FRAME_HEADER_MAX, false },
-	{ "name", MESSAGE_STR, offsetof(struct check, name), PATH_MAX - 1, false },
+	{ "file", MESSAGE_STR, offsetof(struct check, file), PATH_MAX - 1, false },
 };
 
 /* A text from the peer is only parsed: what it names on this machine is none of the peer's
@@ -58,7 +58,7 @@ check_text(const struct check *c, struct config_problems *problems)
 {
 	auto_free struct config *config = NULL;
 
-	return config_parse(c->text.data, c->name.data != NULL ? c->name.data : "-", &config,
+	return config_parse(c->text.data, c->file.data != NULL ? c->file.data : "-", &config,
 			    problems);
 }
 
@@ -68,6 +68,9 @@ check_begin(struct control_request *rq, struct check *c)
 	struct config_problems problems = { .n = 0 };
 	int r;
 
+	if (c->text.data == NULL && c->file.data != NULL)
+		return control_refuse(rq, -FTD_E_bad_request,
+				      "text is missing: the daemon reads no files for others");
 	if (c->text.data != NULL)
 		r = check_text(c, &problems);
 	else
@@ -78,7 +81,7 @@ check_begin(struct control_request *rq, struct check *c)
 		r = control_problem_rows(&problems, &c->pages.rows);
 	c->errors = count_fatal(&problems);
 	c->warnings = problems.n - c->errors;
-	memcpy(c->file, problems.file, sizeof(c->file));
+	memcpy(c->name, problems.file, sizeof(c->name));
 	config_problems_done(&problems);
 	return r;
 }
@@ -96,7 +99,7 @@ check_step(struct control_request *rq, json_t *answer)
 		r = control_page(&c->pages, answer, "problems");
 	if (r != CONTROL_DONE)
 		return r;
-	counts = json_pack("{s:o, s:b, s:o, s:o}", "file", control_text(c->file), "valid",
+	counts = json_pack("{s:o, s:b, s:o, s:o}", "file", control_text(c->name), "valid",
 			   c->errors == 0, "errors", control_number(c->errors), "warnings",
 			   control_number(c->warnings));
 	return counts == NULL || json_object_update_new(answer, counts) < 0 ? -ENOMEM

@@ -137,13 +137,21 @@ warn_reload(const struct supervisor *sup, json_t *list)
 			  why);
 }
 
+static int
+warn_draining(const struct supervisor *sup, json_t *list)
+{
+	return sup->draining ? warn(list, "the daemon is going down and takes no new connections")
+			     : 0;
+}
+
 static json_t *
 warnings(struct supervisor *sup)
 {
 	auto_json json_t *list = json_array();
 
 	if (list == NULL || warn_disks(sup, list) < 0 || warn_sandbox(sup, list) < 0 ||
-	    warn_sessions(sup, list) < 0 || warn_reload(sup, list) < 0)
+	    warn_sessions(sup, list) < 0 || warn_reload(sup, list) < 0 ||
+	    warn_draining(sup, list) < 0)
 		return NULL;
 	return take_ptr(list);
 }
