@@ -202,7 +202,7 @@ static int parse_value(struct syntax *s);
 static int
 parse_list(struct syntax *s, char close)
 {
-	enum kind first = KIND_INT, kind;
+	enum kind first = KIND_INT, kind = KIND_INT;
 	int opened = s->line;
 	int r;
 
