@@ -121,8 +121,12 @@ child(const struct packet_birth *birth, int connection, int privilege)
 static void
 prepare_libraries(void)
 {
+	struct digest *d = NULL;
+
 	json_object_seed(0);
 	tzset();
+	if (digest_new(DIGEST_SHA256, &d) == 0) /* reads OpenSSL's configuration */
+		d = digest_free(d);
 }
 
 static int

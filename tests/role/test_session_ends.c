@@ -1,0 +1,437 @@
+/* Refusals in the middle of content, and the ways a session ends. */
+#include "daemon/session/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/clock.h"
+#include "lib/own.h"
+#include "tests/role/talk.h"
+#include "tests/unit/unit.h"
+
+static void
+put_refused(struct host *h, size_t size)
+{
+	put(h, json_pack("{s:s, s:s, s:I}", "opt", "upload", "filename", "/missing/x", "filesize",
+			 (json_int_t)size));
+}
+
+/* Whether the server says something within ms. */
+static bool
+says_something(const struct host *h, int ms)
+{
+	struct pollfd p = { .fd = h->wire.fd, .events = POLLIN };
+
+	return poll(&p, 1, ms) > 0;
+}
+
+/* ---- refused bodies */
+
+static void
+refused_at_once_with_hello(void **state)
+{
+	auto_free uint8_t *body = random_bytes(3 << 20);
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put_refused(&h, 3 << 20);
+	expect_code(&h, "not_found"); /* before the first byte of the body */
+	assert_int_equal(wire_put_body(&h.wire, body, 3 << 20), 0);
+	expect_ping(&h);
+	host_end(&h);
+}
+
+static void
+refused_after_the_last_byte_without_hello(void **state)
+{
+	auto_free uint8_t *body = random_bytes(3 << 20);
+	struct host h;
+
+	(void)state;
+	host_start(&h, 0, "", "");
+	put_refused(&h, 3 << 20);
+	assert_int_equal(wire_put_body(&h.wire, body, (3 << 20) - 1), 0);
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 200));
+	assert_int_equal(wire_put_body(&h.wire, body, 1), 0);
+	expect_code(&h, "not_found");
+	expect_ping(&h);
+	host_end(&h);
+}
+
+/* Beyond 64 MiB the server closes, its sending side first: the reason arrives. */
+static void
+refused_and_too_long(void **state)
+{
+	auto_free uint8_t *body = random_bytes(1 << 20);
+	struct host h;
+	int r = 0;
+
+	(void)state;
+	for (unsigned flags = 0; flags <= HOST_HELLO; flags += HOST_HELLO) {
+		host_start(&h, flags, "", "");
+		put_refused(&h, 200 << 20);
+		r = wire_flush(&h.wire);
+		for (int i = 0; i < 200 && r == 0; i++) {
+			r = wire_put_body(&h.wire, body, 1 << 20);
+			if (r == 0)
+				r = wire_flush(&h.wire);
+		}
+		assert_true(r < 0);
+		/* what could not be sent does not keep what was said from being read */
+		buf_consume(&h.wire.out, buf_len(&h.wire.out));
+		auto_json json_t *answer = get(&h);
+
+		assert_text(answer, "code", "not_found");
+		assert_true(json_is_true(json_object_get(answer, "close")));
+		assert_int_equal(host_wait(&h), 0);
+		host_end(&h);
+	}
+}
+
+static void
+refused_pieces_end_with_the_trailer(void **state)
+{
+	auto_free uint8_t *body = random_bytes(1 << 20);
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:b}", "opt", "upload", "filename", "/missing/x", "more", 1));
+	expect_code(&h, "not_found");
+	for (int i = 0; i < 3; i++) {
+		put(&h, json_pack("{s:b, s:i}", "more", 1, "body", 1 << 20));
+		assert_int_equal(wire_put_body(&h.wire, body, 1 << 20), 0);
+	}
+	put(&h, json_pack("{s:s, s:s}", "status", "error", "code", "cancelled"));
+	expect_ping(&h);
+	host_end(&h);
+}
+
+static void
+limits_are_told_before_the_body(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "limits = { file_size = \"1K\"; };");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/x", "filesize", 2000));
+	auto_json json_t *answer = get(&h);
+
+	assert_text(answer, "code", "file_too_large");
+	assert_int_equal(json_integer_value(json_object_get(answer, "limit")), 1024);
+	assert_int_equal(wire_put_body(&h.wire, answer, 0), 0);
+	host_end(&h);
+
+	/* a size that is not told is found out */
+	host_start(&h, HOST_HELLO, "", "limits = { file_size = \"1K\"; };");
+	put(&h, json_pack("{s:s, s:s, s:b}", "opt", "upload", "filename", "/x", "more", 1));
+	put(&h, json_pack("{s:b, s:I}", "more", 1, "hole", (json_int_t)INT64_MAX));
+	expect_code(&h, "file_too_large");
+	put(&h, json_object());
+	expect_ping(&h);
+	host_end(&h);
+
+	host_start(&h, HOST_HELLO, "", "limits = { free_space = \"4000000T\"; };");
+	put_upload(&h, "/x", "1", 1);
+	expect_code(&h, "disk_full");
+	expect_ping(&h);
+	host_end(&h);
+	assert_missing("x");
+	assert_no_orphan();
+}
+
+static void
+expect_and_continue(void **state)
+{
+	struct host h;
+	json_t *q;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:i, s:b}", "opt", "upload", "filename", "/e", "filesize", 3,
+			  "expect", 1));
+	expect_status(&h, "continue");
+	assert_int_equal(wire_put_body(&h.wire, "abc", 3), 0);
+	auto_json json_t *receipt = get(&h);
+
+	assert_text(receipt, "status", "ok");
+	/* the same again: nothing is to be sent */
+	q = json_pack("{s:s, s:s, s:i, s:b, s:s, s:O}", "opt", "upload", "filename", "/e",
+		      "filesize", 3, "expect", 1, "if_exists", "fail", "digest",
+		      json_object_get(receipt, "digest"));
+	put(&h, q);
+	auto_json json_t *again = get(&h);
+
+	assert_text(again, "status", "ok");
+	assert_true(json_is_true(json_object_get(again, "unchanged")));
+	assert_true(json_equal(json_object_get(again, "etag"), json_object_get(receipt, "etag")));
+	/* another content for a taken name: refused, and no body follows */
+	put(&h, json_pack("{s:s, s:s, s:i, s:b, s:s}", "opt", "upload", "filename", "/e",
+			  "filesize", 5, "expect", 1, "if_exists", "fail"));
+	auto_json json_t *taken = get(&h);
+
+	assert_text(taken, "code", "exists");
+	assert_text(json_object_get(taken, "current"), "name", "e");
+	expect_ping(&h);
+	assert_content("e", "abc", 3);
+	host_end(&h);
+	assert_no_orphan();
+}
+
+/* ---- orders */
+
+static void
+kicked_while_idle_and_in_a_transfer(void **state)
+{
+	struct host h;
+
+	(void)state;
+	for (int busy = 0; busy <= 1; busy++) {
+		host_start(&h, HOST_HELLO, "", "");
+		if (busy) {
+			put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/k",
+					  "filesize", 100));
+			assert_int_equal(wire_put_body(&h.wire, "part", 4), 0);
+			assert_int_equal(wire_flush(&h.wire), 0);
+		} else {
+			expect_ping(&h);
+		}
+		assert_false(says_something(&h, 100));
+		host_quit(&h, BOARD_QUIT_KICKED, "out you go");
+		if (busy) {
+			auto_json json_t *answer = get(&h);
+
+			assert_text(answer, "code", "cancelled");
+			assert_null(json_object_get(answer, "close"));
+		}
+		auto_json json_t *last = get(&h);
+
+		assert_text(last, "code", "cancelled");
+		assert_text(last, "message", "out you go");
+		assert_true(json_is_true(json_object_get(last, "close")));
+		expect_end(&h);
+		host_end(&h);
+	}
+	assert_missing("k");
+	assert_no_orphan();
+}
+
+/* A server that goes down lets the transfer under way finish. */
+static void
+drained_in_a_transfer(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/d", "filesize", 8));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 100));
+	h.orders->retry_after_ms = 700;
+	host_quit(&h, BOARD_QUIT_DRAINING, "until later");
+	assert_false(says_something(&h, 300));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	expect_status(&h, "ok");
+	auto_json json_t *last = get(&h);
+
+	assert_text(last, "code", "draining");
+	assert_text(last, "message", "until later");
+	assert_int_equal(json_integer_value(json_object_get(last, "retry_after_ms")), 700);
+	expect_end(&h);
+	assert_content("d", "halfhalf", 8);
+	host_end(&h);
+}
+
+/* The administrator ends one transfer: the session goes on. */
+static void
+one_transfer_cancelled(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/c", "filesize", 8));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 100));
+	host_cancel(&h, h.report->transfer);
+	expect_code(&h, "cancelled");
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	expect_ping(&h);
+	put_upload(&h, "/c2", "x", 1);
+	expect_status(&h, "ok");
+	host_end(&h);
+	assert_missing("c");
+}
+
+static void
+without_a_supervisor(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/s", "filesize", 8));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 100));
+	close_fd(&h.privilege);
+	assert_false(says_something(&h, 100));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	expect_status(&h, "ok");
+	expect_code(&h, "draining");
+	expect_end(&h);
+	assert_content("s", "halfhalf", 8);
+	host_end(&h);
+}
+
+/* ---- time */
+
+static void
+stalled_in_a_body(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "limits = { stall_timeout = \"1s\"; };");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/t", "filesize", 8));
+	for (int i = 0; i < 4; i++) { /* slow is not stalled */
+		assert_int_equal(wire_put_body(&h.wire, "x", 1), 0);
+		assert_int_equal(wire_flush(&h.wire), 0);
+		assert_false(says_something(&h, 500));
+	}
+	auto_json json_t *last = get(&h);
+
+	assert_text(last, "code", "timeout");
+	assert_true(json_is_true(json_object_get(last, "close")));
+	expect_end(&h);
+	assert_missing("t");
+	assert_no_orphan();
+	host_end(&h);
+}
+
+static void
+idle_is_not_stalled(void **state)
+{
+	struct host h;
+	uint64_t beat;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "limits = { stall_timeout = \"1s\"; };");
+	expect_ping(&h);
+	assert_false(says_something(&h, 2500));
+	/* nothing wakes by itself: the page stands still until the supervisor pokes */
+	beat = h.report->heartbeat_usec;
+	assert_int_equal(h.report->state, BOARD_IDLE);
+	assert_false(says_something(&h, 300));
+	assert_true(h.report->heartbeat_usec == beat);
+	host_quit(&h, BOARD_STAY, "");
+	assert_false(says_something(&h, 300));
+	assert_true(h.report->heartbeat_usec > beat);
+	host_quit(&h, BOARD_QUIT_IDLE, "idle for too long");
+	expect_code(&h, "timeout");
+	expect_end(&h);
+	host_end(&h);
+}
+
+/* An answer that nobody takes any more does not keep what follows from being stored. */
+static void
+a_reset_does_not_end_the_reading(void **state)
+{
+	struct linger now = { .l_onoff = 1, .l_linger = 0 };
+	struct host h;
+	int status;
+
+	(void)state;
+	host_start(&h, 0, "", "");
+	for (int i = 0; i < 200; i++) {
+		char name[16];
+
+		(void)snprintf(name, sizeof(name), "/r%d", i);
+		put_upload(&h, name, "x", 1);
+	}
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_int_equal(shutdown(h.wire.fd, SHUT_WR), 0);
+	assert_int_equal(poll(&(struct pollfd){ .fd = h.wire.fd, .events = POLLIN }, 1, 5000), 1);
+	assert_int_equal(setsockopt(h.wire.fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
+	wire_done(&h.wire);
+	status = host_wait(&h);
+	assert_int_equal(status, 0);
+	assert_content("r199", "x", 1);
+	host_end(&h);
+}
+
+/* Behind the real sandbox: the helper thread says that work goes on. */
+static void
+signs_of_life_behind_the_sandbox(void **state)
+{
+	struct host h;
+	int waiting = 0;
+
+	(void)state;
+	host_start(&h, HOST_HELLO | HOST_SANDBOX, "", "");
+	put(&h, json_pack("{s:s, s:s, s:b, s:s, s:i}", "opt", "upload", "filename", "/life", "more",
+			  1, "digest", "sha256", "id", 5));
+	/* zeros to hash for longer than a beat, however fast the machine */
+	put(&h, json_pack("{s:b, s:I}", "more", 1, "hole", (json_int_t)1 << 43));
+	for (;;) {
+		auto_json json_t *frame = get(&h);
+
+		assert_text(frame, "status", "working");
+		assert_text(frame, "phase", "verifying");
+		assert_int_equal(json_integer_value(json_object_get(frame, "id")), 5);
+		if (++waiting == 2)
+			break;
+	}
+	host_cancel(&h, h.report->transfer);
+	expect_code(&h, "cancelled");
+	put(&h, json_object());
+	put_upload(&h, "/after", "x", 1);
+	put(&h, json_pack("{s:s, s:s, s:i, s:b}", "opt", "upload", "filename", "/a/b/c", "filesize",
+			  0, "parents", 1));
+	put(&h, json_pack("{s:s}", "opt", "commit"));
+	put(&h, json_pack("{s:s}", "opt", "space"));
+	put(&h, json_pack("{s:s, s:[i]}", "opt", "hello", "version", 1));
+	put(&h, json_pack("{s:s, s:[i]}", "opt", "hello", "version", 2));
+	for (int i = 0; i < 5; i++)
+		expect_status(&h, "ok");
+	expect_code(&h, "version");
+	expect_end(&h);
+	assert_missing("life");
+	assert_content("after", "x", 1);
+	host_end(&h);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, talk_make_root, talk_remove_root)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(refused_at_once_with_hello),
+		TEST(refused_after_the_last_byte_without_hello),
+		TEST(refused_and_too_long),
+		TEST(refused_pieces_end_with_the_trailer),
+		TEST(limits_are_told_before_the_body),
+		TEST(expect_and_continue),
+		TEST(kicked_while_idle_and_in_a_transfer),
+		TEST(drained_in_a_transfer),
+		TEST(one_transfer_cancelled),
+		TEST(without_a_supervisor),
+		TEST(stalled_in_a_body),
+		TEST(idle_is_not_stalled),
+		TEST(a_reset_does_not_end_the_reading),
+		TEST(signs_of_life_behind_the_sandbox),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
