@@ -36,20 +36,27 @@ shares_above(const struct session *s, const char *name)
 	return false;
 }
 
-/* Whether the subject may list the share that holds the directory a name is in. */
+/* Whether the subject may list what holds a name. A share that is hidden from it is no part of
+ * that. */
 static bool
 may_list_around(const struct session *s, const char *name)
 {
 	const struct config_share *share;
 	char parent[PATH_BYTES_MAX + 1];
-	const char *slash = strrchr(name, '/');
-	size_t len = slash != NULL ? (size_t)(slash - name) : 0;
-	const char *rest;
+	const char *slash, *rest;
+	size_t len;
 
-	memcpy(parent, name, len);
-	parent[len] = '\0';
-	share = config_share_of(s->config, parent, &rest);
-	return share == NULL || (s->shares[share - s->config->shares].rights & RIGHT_LIST) != 0;
+	do {
+		slash = strrchr(name, '/');
+		len = slash != NULL ? (size_t)(slash - name) : 0;
+		memcpy(parent, name, len);
+		parent[len] = '\0';
+		share = config_share_of(s->config, parent, &rest);
+		if (share == NULL)
+			return true;
+		name = share->path;
+	} while (name[0] != '\0' && !is_visible(s, (size_t)(share - s->config->shares)));
+	return (s->shares[share - s->config->shares].rights & RIGHT_LIST) != 0;
 }
 
 int
