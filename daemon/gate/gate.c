@@ -18,6 +18,7 @@
 #include "lib/io.h"
 #include "lib/message.h"
 #include "lib/own.h"
+#include "lib/request.h"
 
 enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20 };
 
@@ -103,12 +104,6 @@ take(const struct gate *g, uint64_t n)
 
 /* --- speaking */
 
-static bool
-is_id(const json_t *id)
-{
-	return json_is_integer(id) || (json_is_string(id) && json_string_length(id) <= MESSAGE_ID_MAX);
-}
-
 /* Answers before login are small and few: what does not fit into the socket's buffer at once would
  * be a client that never reads. */
 static int
@@ -117,7 +112,7 @@ say(const struct gate *g, json_t *answer, json_t *id)
 	struct buf out;
 	int r;
 
-	if (is_id(id) && json_object_set(answer, "id", id) < 0)
+	if (request_id_is_valid(id) && json_object_set(answer, "id", id) < 0)
 		return -ENOMEM;
 	buf_init(&out, FRAME_PREFIX + FRAME_HEADER_MAX);
 	r = message_append(&out, answer);
@@ -199,51 +194,48 @@ ask_anonymous(struct gate *g, json_t *id)
 }
 
 static int
-answer_hello(struct gate *g, json_t *request)
+answer_hello(struct gate *g, const struct request *rq)
 {
 	auto_json json_t *answer = NULL;
-	json_t *id = json_object_get(request, "id");
 	int r;
 
-	r = hello_answer(request, g->world->config, g->world->public, g->birth->connection,
+	r = hello_answer(rq->object, g->world->config, g->world->public, g->birth->connection,
 			 &answer);
 	if (r < 0)
-		return refuse(g, id, err_code(r), err_text(r), NULL);
+		return refuse(g, rq->id, err_code(r), err_text(r), NULL);
 	g->said_hello = true;
-	return say(g, answer, id);
+	return say(g, answer, rq->id);
 }
 
 static int
-answer_ping(struct gate *g, json_t *request)
+answer_ping(struct gate *g, const struct request *rq)
 {
 	auto_json json_t *answer = json_pack("{s:s}", "status", "ok");
 
 	if (answer == NULL)
 		return -ENOMEM;
-	return say(g, answer, json_object_get(request, "id"));
+	return say(g, answer, rq->id);
 }
 
-/* hello and ping are answered here, so that a login may follow; everything else needs a session. */
+/* hello and ping are answered here, so that a login may follow; everything else, and whatever is
+ * odd about these two, is the session's. */
 static int
-serve(struct gate *g, json_t *request, size_t used)
+serve(struct gate *g, json_t *object, size_t used)
 {
-	const char *opt = json_string_value(json_object_get(request, "opt"));
-	const json_t *body = json_object_get(request, "body");
-	uint64_t skip = used;
+	struct request rq;
 	int r;
 
-	if (opt == NULL || (strcmp(opt, "hello") != 0 && strcmp(opt, "ping") != 0))
-		return ask_anonymous(g, json_object_get(request, "id"));
-	if (json_is_integer(body)) {
-		if (json_integer_value(body) < 0 || json_integer_value(body) > FRAME_HEADER_MAX)
-			return refuse(g, NULL, "bad_request",
-				      "body: more than hello or ping may have", NULL);
-		skip += (uint64_t)json_integer_value(body);
-	}
-	r = take(g, skip);
+	r = request_read(object, &rq);
+	if (r < 0)
+		return refuse(g, NULL, err_code(r), err_text(r), NULL);
+	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) || rq.more ||
+	    rq.body > FRAME_HEADER_MAX || (rq.id != NULL && !request_id_is_valid(rq.id)) ||
+	    json_object_get(object, "need") != NULL)
+		return ask_anonymous(g, rq.id);
+	r = take(g, used + rq.body);
 	if (r < 0)
 		return r;
-	return opt[0] == 'h' ? answer_hello(g, request) : answer_ping(g, request);
+	return rq.opt[0] == 'h' ? answer_hello(g, &rq) : answer_ping(g, &rq);
 }
 
 static int

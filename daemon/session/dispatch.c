@@ -35,39 +35,6 @@ operation_of(const char *opt)
 
 /* ---- headers */
 
-static bool
-is_id(const json_t *id)
-{
-	return json_is_integer(id) ||
-	       (json_is_string(id) && json_string_length(id) <= MESSAGE_ID_MAX);
-}
-
-/* The keys that every frame may have. Without a usable body or more nobody could find the next. */
-static int
-read_common(json_t *object, struct request *ret)
-{
-	const json_t *more = json_object_get(object, "more");
-	const json_t *body = json_object_get(object, "body");
-	const char *opt = json_string_value(json_object_get(object, "opt"));
-
-	*ret = (struct request){
-		.opt = opt != NULL ? opt : "",
-		.object = object,
-		.id = json_object_get(object, "id"),
-		.more = json_is_true(more),
-		.has_body = body != NULL,
-	};
-	if (more != NULL && !json_is_boolean(more))
-		return -FTD_E_bad_request;
-	if (body != NULL && (!json_is_integer(body) || json_integer_value(body) < 0))
-		return -FTD_E_bad_request;
-	if (body != NULL)
-		ret->body = (uint64_t)json_integer_value(body);
-	if (ret->more && ret->body > DISPATCH_PIECE_MAX)
-		return -FTD_E_bad_request;
-	return 0;
-}
-
 int
 dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq)
 {
@@ -86,7 +53,7 @@ dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_
 	r = message_parse((const char *)buf_data(&s->conn.in) + FRAME_PREFIX, (size_t)len, &object);
 	if (r < 0)
 		return r;
-	r = read_common(object, ret_rq);
+	r = request_read(object, ret_rq);
 	if (r < 0)
 		return r;
 	buf_consume(&s->conn.in, FRAME_PREFIX + (size_t)len);
@@ -158,7 +125,7 @@ dispatch_read(const struct request *rq, const struct message_field *fields, size
 	const char *key = "", *why = "";
 	int r;
 
-	if (rq->id != NULL && !is_id(rq->id)) {
+	if (rq->id != NULL && !request_id_is_valid(rq->id)) {
 		(void)snprintf(ret_message, DISPATCH_WHY_MAX,
 			       "id must be an integer or a string of at most %d bytes",
 			       MESSAGE_ID_MAX);

@@ -17,6 +17,7 @@
 #include "lib/digest.h"
 #include "lib/message.h"
 #include "lib/path.h"
+#include "lib/request.h"
 
 struct beat;  /* beat.c: the helper thread that says "working" */
 struct group; /* group.c: small uploads that wait for a shared sync */
@@ -67,19 +68,6 @@ struct session {
 	bool leaving;        /* only the last words are left to be sent */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
-
-/* The keys of all requests in one struct; which were there is told by bits of the row's table. */
-struct request {
-	const char *opt;
-	json_t *object; /* owned by the dispatcher */
-	json_t *id;     /* borrowed, NULL: none */
-	bool more;      /* pieces follow */
-	bool has_body;  /* the key body was there */
-	uint64_t body;  /* its value */
-	/* what the operation's row asks on filename and on to: handlers give it to
-	 * shares_authorise() */
-	unsigned rights, rights_to;
-};
 
 /* ---- session.c ---- */
 /* Descriptors and pages of a session that starts; taken over. */
@@ -167,7 +155,7 @@ int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *
 int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields,
 		    size_t n, void *args, uint64_t *ret_has);
 /* The same without the answer: 0, or the refusal with *ret_message in words (DISPATCH_WHY_MAX). */
-enum { DISPATCH_WHY_MAX = 160, DISPATCH_PIECE_MAX = 64 << 20 };
+enum { DISPATCH_WHY_MAX = 160 };
 int dispatch_read(const struct request *rq, const struct message_field *fields, size_t n,
 		  void *args, uint64_t *ret_has, char *ret_message);
 /* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is

@@ -213,7 +213,7 @@ next_piece(struct session *s, struct transfer *t, json_t **ret, struct request *
 			return r;
 		r = dispatch_header(s, false, ret, ret_piece);
 	} while (r == -EINTR);
-	if (r == 0 && ret_piece->body > DISPATCH_PIECE_MAX)
+	if (r == 0 && ret_piece->body > REQUEST_PIECE_MAX)
 		r = -FTD_E_bad_request;
 	if (r == -FTD_E_bad_frame || r == -FTD_E_bad_request) {
 		t->close = true;

@@ -273,7 +273,7 @@ what_is_no_frame_is_refused(void **state)
 		{ "\x02\0\0\0{x", 6, "bad_request" },
 		{ "\x03\0\0\0[1]", 7, "bad_request" },
 		{ "\x21\0\0\0{\"opt\":\"hello\",\"opt\":\"hello\"   }", 37, "bad_request" },
-		{ "\x1f\0\0\0{\"opt\":\"hello\",\"body\":9999999 }", 35, "bad_request" },
+		{ "\x1f\0\0\0{\"opt\":\"hello\",\"body\":-999999 }", 35, "bad_request" },
 		{ "\x1f\0\0\0{\"opt\":\"hello\",\"version\":[77] }", 35, "version" },
 	};
 	struct peer p;

@@ -1,0 +1,30 @@
+/*
+ * The keys that every request of the wire may have (doc/PROTOCOL.md, "Frame"), read in one way by
+ * gates and sessions. Pure, no logging.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+enum { REQUEST_PIECE_MAX = 64 << 20 /* bytes of one piece of a body */ };
+
+struct request {
+	const char *opt; /* "" where it is missing or no string */
+	json_t *object;  /* owned by whoever parsed it */
+	json_t *id;      /* borrowed, NULL: none */
+	bool more;       /* pieces follow */
+	bool has_body;   /* the key body was there */
+	uint64_t body;   /* its value */
+	/* RIGHT_* that the operation's row asks on filename and on to, set by the dispatcher */
+	unsigned rights, rights_to;
+};
+
+/* Without a usable body or more nobody could find the next frame: -FTD_E_bad_request. *ret is then
+ * unspecified. */
+int request_read(json_t *object, struct request *ret);
+
+/* An integer, or a string of at most MESSAGE_ID_MAX bytes. */
+bool request_id_is_valid(const json_t *id);
