@@ -81,6 +81,8 @@ load(const char *file, struct config **ret, bool machine)
 	r = config_load(file, &c, &problems);
 	if (r == 0 && machine)
 		r = config_check_machine(c, NULL, 0, &problems);
+	if (r == 0 && machine)
+		config_check_unit(c, &problems);
 	config_problems_print(&problems, stderr);
 	config_problems_done(&problems);
 	if (r < 0) {

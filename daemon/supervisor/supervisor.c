@@ -84,14 +84,17 @@ on_first_houses(struct supervisor *sup, struct house_pair *pair, int error)
 {
 	int r;
 
-	if (error < 0) {
+	if (error < 0 || sup->draining) {
 		houses_drop(pair);
-		log_line(LOG_ERR, "cannot start: the roles did not come up");
-		(void)sd_event_exit(sup->event, EXIT_FAILED);
+		if (error < 0)
+			log_line(LOG_ERR, "cannot start: the roles did not come up");
+		(void)sd_event_exit(sup->event, error < 0 ? EXIT_FAILED : 0);
 		return;
 	}
 	houses_adopt(sup, pair);
 	r = helpers_start(sup, take_fd(&sockets.udp));
+	if (r >= 0) /* until now those who ask wait in the socket's queue */
+		r = control_start(sup, take_fd(&sockets.control));
 	if (r >= 0)
 		r = listeners_watch(sup->listeners);
 	if (r < 0) {
@@ -150,8 +153,6 @@ begin(struct supervisor *sup)
 	if (r >= 0)
 		r = tick_start(sup);
 	if (r >= 0)
-		r = control_start(sup, take_fd(&sockets.control));
-	if (r >= 0)
 		r = houses_start(sup, sup->config, on_first_houses, &pair);
 	if (r >= 0)
 		(void)sd_event_set_watchdog(sup->event, true);
@@ -171,6 +172,8 @@ end(struct supervisor *sup)
 	journal_stop(sup);
 	slots_stop(sup);
 	control_stop(sup);
+	close_fd(&sockets.control);
+	close_fd(&sockets.udp);
 	sup->listeners = listeners_free(sup->listeners);
 	boards_done(&sup->boards);
 	(void)unlinkat(sup->runtime_dir, "ftd.pid", 0);
