@@ -230,7 +230,7 @@ dispatch_cancelled(struct session *s, struct request *ret)
 	/* most frames are something else and need not be parsed twice */
 	if (memmem(header, len, "cancel", strlen("cancel")) == NULL)
 		return 0;
-	if (message_parse(header, len, &object) < 0 || read_common(object, ret) < 0)
+	if (message_parse(header, len, &object) < 0 || request_read(object, ret) < 0)
 		return 0;
 	if (strcmp(ret->opt, "cancel") != 0 || ret->more || ret->body > 0)
 		return 0;
