@@ -53,3 +53,8 @@ def scratch():
     """A directory in memory where the machine has one."""
     with tempfile.TemporaryDirectory(prefix="ftd-scratch-", dir=harness.SCRATCH) as path:
         yield Path(path)
+
+
+def pytest_make_parametrize_id(val):
+    """Short names for long values."""
+    return repr(val)[:24]

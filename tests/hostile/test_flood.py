@@ -12,6 +12,7 @@ def test_requests_written_ahead(ftd):
         ftd.root.joinpath("d", "n" * 200 + str(i)).touch()
     request = wire.encode({"opt": "list", "filename": "/d"})
     with ftd.client(rcvbuf=4096) as client:
+        client.list("/")
         (session,) = ftd.sessions()
         client.sock.setblocking(False)
         sent, end, largest = 0, time.monotonic() + 8, 0
@@ -33,6 +34,7 @@ def test_requests_written_ahead(ftd):
 def test_reading_late_still_gets_everything(ftd):
     """The same by one who reads in the end: nothing is lost, nothing is out of order."""
     with ftd.client() as client:
+        client.list("/")
         n = 20_000
         writer = threading.Thread(target=lambda: client.sock.sendall(
             b"".join(wire.encode({"opt": "ping", "id": i}) for i in range(n))))
