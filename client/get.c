@@ -159,7 +159,7 @@ get_directory(struct get *g, const struct url *url, const struct destination *d,
 /* ---- sources ---- */
 
 static int
-get_source(struct get *g, const struct url *url, const struct destination *d)
+get_source(struct get *g, const struct url *url, const struct destination *d, const char *name)
 {
 	char leaf[PATH_COMPONENT_MAX + 1], shown[2 * PATH_MAX];
 	struct failure f;
@@ -169,7 +169,7 @@ get_source(struct get *g, const struct url *url, const struct destination *d)
 	if (r == 0 && options_has(&g->client->options, OPTION_BIT(recursive)))
 		r = is_dir = ask_directory(g, url, &f);
 	if (r < 0) {
-		report_failure(&g->client->report, url->path, &f);
+		report_failure(&g->client->report, name, &f);
 		return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 	}
 	r = leaf_for(d, url, leaf, shown, sizeof(shown));
@@ -178,7 +178,7 @@ get_source(struct get *g, const struct url *url, const struct destination *d)
 	if (r < 0) {
 		(void)failure_set(&f, FAILURE_ITEM, err_exit_status("not_a_file"), "not_a_file",
 				  "%s", err_text(-FTD_E_not_a_file));
-		report_failure(&g->client->report, url->path, &f);
+		report_failure(&g->client->report, name, &f);
 		return 0;
 	}
 	return get_file(g, url, d->dir, leaf, shown, false);
@@ -227,7 +227,7 @@ write_out(struct get *g, const struct url *url, struct failure *f)
 }
 
 static int
-get_to_stdout(struct get *g, const struct url *urls, int n)
+get_to_stdout(struct get *g, const struct url *urls, int n, char **names)
 {
 	struct failure f;
 	int r;
@@ -240,7 +240,7 @@ get_to_stdout(struct get *g, const struct url *urls, int n)
 			g->client->report.ok++;
 			continue;
 		}
-		report_failure(&g->client->report, urls[i].path, &f);
+		report_failure(&g->client->report, names[i], &f);
 		if (f.scope != FAILURE_ITEM)
 			return -EPROTO;
 	}
@@ -250,7 +250,7 @@ get_to_stdout(struct get *g, const struct url *urls, int n)
 /* ---- commands ---- */
 
 static void
-get_to_directory(struct get *g, const struct url *urls, int n, const char *name)
+get_to_directory(struct get *g, const struct url *urls, int n, char **names, const char *name)
 {
 	struct destination d;
 	struct failure f;
@@ -263,7 +263,7 @@ get_to_directory(struct get *g, const struct url *urls, int n, const char *name)
 		return;
 	}
 	for (int i = 0; r == 0 && i < n; i++)
-		r = get_source(g, &urls[i], &d);
+		r = get_source(g, &urls[i], &d, names[i]);
 	close_fd(&d.dir);
 }
 
@@ -288,9 +288,9 @@ command_get(struct client *c, int argc, char **argv)
 	if (fetch_init(&g.fetch, c) < 0)
 		return STATUS_OTHER;
 	if (out)
-		(void)get_to_stdout(&g, urls, argc);
+		(void)get_to_stdout(&g, urls, argc, argv);
 	else
-		get_to_directory(&g, urls, argc, dst);
+		get_to_directory(&g, urls, argc, argv, dst);
 	fetch_done(&g.fetch);
 	if (interrupt_seen() && !out && c->report.progress.files > 0)
 		resume_tell(c, g.fresh && c->options.if_exists == IF_EXISTS_UNSAID);
@@ -313,7 +313,7 @@ command_cat(struct client *c, int argc, char **argv)
 		return status;
 	if (fetch_init(&g.fetch, c) < 0)
 		return STATUS_OTHER;
-	(void)get_to_stdout(&g, urls, argc);
+	(void)get_to_stdout(&g, urls, argc, argv);
 	fetch_done(&g.fetch);
 	return 0;
 }

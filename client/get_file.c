@@ -73,8 +73,9 @@ void
 get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size, uint64_t resumed,
 	 uint64_t began_usec, bool inside)
 {
+	char remote[URL_PATH_TEXT_MAX];
 	struct report_file file = { .name = shown,
-				    .remote = url->path,
+				    .remote = url_path(url, remote),
 				    .bytes = size,
 				    .resumed = resumed,
 				    .usec =

@@ -137,7 +137,7 @@ get_page(struct listed *l)
 
 		if (entry_decode(json_array_get(l->page, i), &e) < 0) {
 			(void)failure_protocol(&f, "a listing has something that is no entry");
-			report_failure(&l->get->client->report, l->url->path, &f);
+			report_failure(&l->get->client->report, l->place->name, &f);
 			return 1;
 		}
 		r = get_entry(l, &e);
@@ -230,7 +230,7 @@ get_listed(struct get *g, const struct url *url, struct get_place *place, bool c
 	do {
 		r = page != NULL ? next_page(&l, &f) : failure_connection(&f, -ENOMEM);
 		if (r < 0) {
-			report_failure(&g->client->report, url->path, &f);
+			report_failure(&g->client->report, place->name, &f);
 			return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 		}
 		if (get_page(&l) > 0)

@@ -251,6 +251,6 @@ get_tree(struct get *g, const struct url *url, struct get_place *place)
 		if (r == 0)
 			return get_listed(g, url, place, true);
 	}
-	report_failure(&g->client->report, url->path, &f);
+	report_failure(&g->client->report, place->name, &f);
 	return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 }

@@ -49,9 +49,12 @@ ask_each(struct client *c, int n, char **names, const char *opt,
 static void
 show_json(struct client *c, const struct url *url, const struct answer *a)
 {
+	char path[URL_PATH_TEXT_MAX];
+
 	(void)json_object_del(a->object, "status");
 	(void)json_object_del(a->object, "id");
-	(void)message_set_name(a->object, "path", url->path, strlen(url->path));
+	(void)url_path(url, path);
+	(void)message_set_name(a->object, "path", path, strlen(path));
 	report_json(&c->report, json_incref(a->object));
 }
 

@@ -202,7 +202,7 @@ command_ls(struct client *c, int argc, char **argv)
 			    text_escape(shown, sizeof(shown), urls[i].path, strlen(urls[i].path)));
 		flush(&l);
 		if (r < 0)
-			report_failure(&c->report, urls[i].path, &f);
+			report_failure(&c->report, argv[i], &f);
 	}
 	free(l.held);
 	return 0;

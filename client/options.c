@@ -178,7 +178,7 @@ options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char
 
 	build(allowed, words, letters);
 	opterr = 0;
-	optind = 1;
+	optind = 0; /* begin anew, wherever an earlier call ended */
 	while ((value = getopt_long(argc, argv, letters, words, NULL)) != -1) {
 		if (value == ':') {
 			(void)snprintf(why, OPTIONS_WHY_MAX, "%s needs a value", argv[optind - 1]);

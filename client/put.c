@@ -213,6 +213,7 @@ put_source(struct put *p, struct upload_source *s)
 {
 	static const struct stat nothing;
 	auto_close int dir = -1;
+	struct failure f;
 	struct stat st;
 	int r;
 
@@ -225,7 +226,9 @@ put_source(struct put *p, struct upload_source *s)
 	if (!S_ISDIR(st.st_mode))
 		return upload_put(&p->upload, UPLOAD_FILE, s, "", &st);
 	if (!options_has(&p->client->options, OPTION_BIT(recursive))) {
-		tell_local(p, s, "", -EISDIR);
+		(void)failure_set(&f, FAILURE_ITEM, STATUS_LOCAL, "local",
+				  "a directory: put -r sends it with all below it");
+		report_failure(&p->client->report, s->name, &f);
 		return 0;
 	}
 	dir = openat(AT_FDCWD, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -209,7 +209,7 @@ report_failure(struct report *r, const char *name, const struct failure *f)
 		report_json(r, o);
 		return;
 	}
-	if (name == NULL)
+	if (name == NULL || f->scope == FAILURE_CONNECTION)
 		(void)snprintf(text, sizeof(text), "ft: %s", f->text);
 	else
 		(void)snprintf(text, sizeof(text), "ft: %s: %s",

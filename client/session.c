@@ -366,13 +366,11 @@ session_open(struct session *s, const struct url *url, struct failure *f)
 json_t *
 session_request(const char *opt, const struct url *u)
 {
-	char path[PATH_BYTES_MAX + 2];
-	size_t len = strlen(u->path);
+	char path[URL_PATH_TEXT_MAX];
 	json_t *o = json_pack("{s:s}", "opt", opt);
 
-	path[0] = '/';
-	memcpy(path + 1, u->path, len + 1);
-	if (o != NULL && message_set_name(o, "filename", path, len + 1) < 0) {
+	(void)url_path(u, path);
+	if (o != NULL && message_set_name(o, "filename", path, strlen(path)) < 0) {
 		json_decref(o);
 		return NULL;
 	}

@@ -40,18 +40,19 @@ ask(struct client *c, const struct url *url, enum digest_algorithm algorithm,
 static void
 show(struct client *c, const struct url *url, const struct digest_value *value)
 {
-	char text[DIGEST_TEXT_MAX], path[SHOWN_MAX];
+	char text[DIGEST_TEXT_MAX], path[URL_PATH_TEXT_MAX], shown[SHOWN_MAX];
 	json_t *o;
 
 	(void)digest_format(value, text);
+	(void)url_path(url, path);
 	if (!c->report.json) {
-		(void)printf("%s  /%s\n", text,
-			     text_escape(path, sizeof(path), url->path, strlen(url->path)));
+		(void)printf("%s  %s\n", text,
+			     text_escape(shown, sizeof(shown), path, strlen(path)));
 		return;
 	}
 	o = json_pack("{s:s}", "digest", text);
 	if (o != NULL)
-		(void)message_set_name(o, "path", url->path, strlen(url->path));
+		(void)message_set_name(o, "path", path, strlen(path));
 	report_json(&c->report, o);
 }
 
@@ -95,6 +96,7 @@ static int
 check_line(struct client *c, char *line, const struct url *base)
 {
 	struct digest_value wanted, got;
+	char path[URL_PATH_TEXT_MAX];
 	struct failure f;
 	struct url url;
 	int r;
@@ -110,7 +112,7 @@ check_line(struct client *c, char *line, const struct url *base)
 		r = failure_set(&f, FAILURE_ITEM, err_exit_status("digest_mismatch"),
 				"digest_mismatch", "the server holds something else");
 	if (r < 0) {
-		report_failure(&c->report, url.path, &f);
+		report_failure(&c->report, url_path(&url, path), &f);
 		return f.scope == FAILURE_ITEM ? 0 : r;
 	}
 	c->report.ok++;

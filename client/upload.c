@@ -282,16 +282,12 @@ static int
 abandon(struct upload *u, const struct failure *f)
 {
 	struct report *report = &u->client->report;
-	const struct upload_item *first;
-	char name[UPLOAD_NAME_MAX];
 
 	while (u->sent.first != NULL)
 		upload_append(&u->redo, upload_take(&u->sent));
-	first = u->redo.first;
-	report_failure(report, first != NULL ? upload_name(name, first->source, first->path) : NULL,
-		       f);
-	if (u->redo.n > 1)
-		report_warning(report, "%zu more have no answer", u->redo.n - 1);
+	report_failure(report, NULL, f);
+	if (u->redo.n > 0)
+		report_warning(report, "%zu requests have no answer", u->redo.n);
 	report->stopped = f->status;
 	forget(&u->redo);
 	return -EPROTO;

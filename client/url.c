@@ -178,6 +178,13 @@ url_join(const struct url *u, const char *name, struct url *ret)
 	return 0;
 }
 
+char *
+url_path(const struct url *u, char dst[URL_PATH_TEXT_MAX])
+{
+	(void)snprintf(dst, URL_PATH_TEXT_MAX, "/%s", u->path);
+	return dst;
+}
+
 const char *
 url_leaf(const struct url *u)
 {

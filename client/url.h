@@ -36,6 +36,10 @@ int url_set_path(struct url *u, const char *name);
 /* Sets *ret to the path of name below u. -FTD_E_bad_name: it gets too long. */
 int url_join(const struct url *u, const char *name, struct url *ret);
 
+/* The path with the slash in front that it has for people and on the wire. Returns dst. */
+enum { URL_PATH_TEXT_MAX = PATH_BYTES_MAX + 2 };
+char *url_path(const struct url *u, char dst[URL_PATH_TEXT_MAX]);
+
 /* Last component of the path; "" for the root. */
 const char *url_leaf(const struct url *u);
 
