@@ -67,7 +67,7 @@ place_for(struct control *c, uid_t uid)
 
 	for (size_t i = 0; i < CONTROL_PEERS_MAX; i++) {
 		if (c->peers[i] == NULL) {
-			place = &c->peers[i];
+			place = place == NULL ? &c->peers[i] : place;
 			continue;
 		}
 		used++;
@@ -267,11 +267,15 @@ control_stop(struct supervisor *sup)
 	if (c == NULL)
 		return;
 	for (size_t i = 0; i < CONTROL_PEERS_MAX; i++) {
-		if (c->peers[i] == NULL)
+		struct control_peer *p = c->peers[i];
+
+		if (p == NULL)
 			continue;
-		c->peers[i]->request.ending = true;
-		(void)control_peer_run(c->peers[i]);
-		control_drop(c->peers[i]);
+		p->request.ending = true;
+		if (p->waiting ||
+		    p->request.command == NULL) /* a list would look at what is gone */
+			(void)control_peer_run(p);
+		control_drop(p);
 	}
 	(void)sd_event_source_disable_unref(c->listen);
 	(void)sd_event_source_disable_unref(c->retry);

@@ -176,13 +176,21 @@ receive(struct control_peer *p)
 
 /* ---- both ---- */
 
+static bool
+wants_output(const struct control_peer *p)
+{
+	return buf_len(&p->out) > 0 || (p->request.command != NULL && !p->waiting);
+}
+
 /* The timer runs to the nearer of the two ends, or not at all. */
 static bool
 watch_patience(struct control_peer *p)
 {
 	uint64_t until = p->frame_usec;
 
-	if (p->answer_usec == 0 && buf_len(&p->out) > 0)
+	if (!wants_output(p))
+		p->answer_usec = 0;
+	else if (p->answer_usec == 0)
 		p->answer_usec = clock_usec() + CONTROL_PATIENCE_SEC * USEC_PER_SEC;
 	if (until == 0 || (p->answer_usec != 0 && p->answer_usec < until))
 		until = p->answer_usec;
@@ -196,10 +204,9 @@ watch_patience(struct control_peer *p)
 static bool
 watch(struct control_peer *p)
 {
-	bool busy = p->request.command != NULL && !p->waiting;
 	uint32_t events = wants_input(p) ? EPOLLIN : 0;
 
-	if (buf_len(&p->out) > 0 || busy)
+	if (wants_output(p))
 		events |= EPOLLOUT;
 	if (p->closing && events == 0 && p->request.command == NULL)
 		return false;
