@@ -97,10 +97,16 @@ parse_digest(const char *text, enum digest_algorithm *ret)
 	return 0;
 }
 
+/* With a parser of lib/num.h; nothing and never make no sense here. */
 static int
-parse_positive(int r, uint64_t value)
+parse_positive(int (*parse)(const char *text, uint64_t *ret), const char *text, uint64_t *ret)
 {
-	return r < 0 || value == 0 ? -EINVAL : 0;
+	uint64_t value;
+
+	if (parse(text, &value) < 0 || value == 0)
+		return -EINVAL;
+	*ret = value;
+	return 0;
 }
 
 static int
@@ -129,11 +135,11 @@ take(struct options *o, int row, const char *text)
 	case OPTION_digest:
 		return parse_digest(text, &o->digest);
 	case OPTION_limit:
-		return parse_positive(num_parse_rate(text, &o->limit), o->limit);
+		return parse_positive(num_parse_rate, text, &o->limit);
 	case OPTION_retry_for:
 		return num_parse_duration(text, &o->retry_usec);
 	case OPTION_timeout:
-		return parse_positive(num_parse_duration(text, &o->timeout_usec), o->timeout_usec);
+		return parse_positive(num_parse_duration, text, &o->timeout_usec);
 	default:
 		return 0;
 	}
