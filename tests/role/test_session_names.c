@@ -11,18 +11,10 @@
 
 #include "lib/io.h"
 #include "lib/own.h"
+#include "tests/role/nobody.h"
 #include "tests/role/talk.h"
 #include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
-
-/* Rights mean nothing to root: the session, a child of this process, is nobody then. */
-static int
-make_root(void **state)
-{
-	if (geteuid() == 0 && seteuid(65534) < 0)
-		return -1;
-	return talk_make_root(state);
-}
 
 static void
 make_file(const char *name, const char *content)
@@ -540,7 +532,7 @@ without_the_right_to_list_nothing_is_told(void **state)
 	host_end(&h);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, make_root, talk_remove_root)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, talk_make_root, talk_remove_root)
 
 int
 main(void)
@@ -563,5 +555,5 @@ main(void)
 		CASE(without_the_right_to_list_nothing_is_told),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, nobody_become, NULL);
 }

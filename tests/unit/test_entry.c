@@ -1,18 +1,13 @@
 /* daemon/session/entry.c: what a client is told about a file. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "daemon/session/session.h"
 #include "lib/own.h"
+#include "tests/unit/unit.h"
 
 static int base;
 static char base_name[] = "/tmp/ftd-entry-XXXXXX";

@@ -1,21 +1,16 @@
 /* daemon/session/walk.c: every name once, none invented, nothing outside. */
 #include <errno.h>
 #include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
 #include "daemon/session/session.h"
 #include "lib/err.h"
 #include "lib/own.h"
 #include "lib/text.h"
+#include "tests/unit/unit.h"
 
 static int base; /* a directory of our own, emptied by each test */
 static char base_name[] = "/tmp/ftd-walk-XXXXXX";
