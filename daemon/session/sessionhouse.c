@@ -148,7 +148,7 @@ sessionhouse_main(void)
 {
 	int r;
 
-	role_set_name("ftd-sessions");
+	role_set_name("ftd-sessionhouse");
 	role_reset_signals();
 	r = take_maps();
 	if (r < 0)
