@@ -89,12 +89,28 @@ def processes():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
+def alive(field, values):
+    """The processes whose field of /proc/PID/stat (1: parent, 3: session) is one of the values; no zombies."""
+    found = []
+    for pid in processes():
+        fields = stat_fields(pid)
+        if fields and fields[0] != "Z" and int(fields[field]) in values:
+            found.append(pid)
+    return found
+
+
 def children(pid):
-    return [p for p in processes() if stat_fields(p)[1:2] == [str(pid)] and stat_fields(p)[0] != "Z"]
+    return alive(1, {pid})
 
 
-def in_session(session):
-    return [p for p in processes() if stat_fields(p)[3:4] == [str(session)] and stat_fields(p)[0] != "Z"]
+def sessions_of(pid):
+    """The sessions (setsid) of a process and its children: whatever they start later is in one of them."""
+    fields = [stat_fields(p) for p in [pid, *children(pid)]]
+    return {int(f[3]) for f in fields if f}
+
+
+def in_sessions(sessions):
+    return alive(3, sessions)
 
 
 def name_of(pid):
@@ -180,36 +196,47 @@ class Daemon:
 
     def staged(self):
         """Staging files anywhere beneath the share."""
-        return [p for p in self.root.rglob(".ftd*") if p.is_file() and "quota" not in p.parts]
+        return [p for p in self.root.rglob("*") if p.is_file() and
+                any(part.startswith(".ftd") for part in p.relative_to(self.root).parts)]
 
     def stop(self, status=0):
         """SIGTERM; then the exit status is right, and no process and no staging file is left."""
         if self.process is None:
             return
         process, self.process = self.process, None
+        sessions = sessions_of(process.pid)
         process.send_signal(signal.SIGTERM)
         try:
             got = process.wait(20 * PATIENCE)
         except subprocess.TimeoutExpired:
-            self._kill(process)
+            self._kill(process, sessions)
             raise AssertionError(f"ftd did not end in {20 * PATIENCE} s:\n{self.errors}") from None
         self.reader.join(5)
-        left = in_session(process.pid)
-        self._kill(process)
+        left = {p: name_of(p) for p in in_sessions(sessions)}
+        self._kill(process, sessions)
         assert got == status, f"ftd ended with {got}:\n{self.errors}"
         assert not left, f"processes left: {left}\n{self.errors}"
         assert not self.staged(), f"staging files left: {self.staged()}"
         for trace in ("ERROR: AddressSanitizer", "runtime error:", "ERROR: LeakSanitizer"):
             assert trace not in self.errors, self.errors
 
-    def _kill(self, process):
-        for pid in in_session(process.pid):
-            os.kill(pid, signal.SIGKILL)
+    def kill(self):
+        """Everything at once, as a power cut would."""
+        process, self.process = self.process, None
+        self._kill(process, sessions_of(process.pid))
+
+    def _kill(self, process, sessions):
+        for how in (signal.SIGSTOP, signal.SIGKILL):  # none may react to the end of another
+            for pid in in_sessions(sessions):
+                try:
+                    os.kill(pid, how)
+                except ProcessLookupError:
+                    pass
         process.wait()
 
     def remove(self):
         if self.process is not None:
-            self._kill(self.process)
+            self.kill()
         shutil.rmtree(self.dir, ignore_errors=True)
 
     # --- talking to it

@@ -22,7 +22,7 @@ def upload_under_way(ftd, name, size=50_000_000, sent=10_000_000):
 def test_session_killed_in_an_upload(ftd, sent_signal):
     client, transfer, pid = upload_under_way(ftd, "/killed")
     other, other_transfer, _ = upload_under_way(ftd, "/other", size=20_000_000)
-    assert ftd.staged() or os.listdir(ftd.root) != []
+    assert len(ftd.staged()) == 2
     os.kill(pid, sent_signal)
     begin = time.monotonic()
     until(lambda: transfer["session"] not in {s["id"] for s in ftd.sessions()}, 1, "the slot's return")
@@ -79,7 +79,7 @@ def test_left_over_by_a_killed_daemon(make_ftd):
     """The whole daemon killed in an upload: a new one sweeps what it left, after nobody holds it."""
     ftd = make_ftd()
     client, _, _ = upload_under_way(ftd, "/lost")
-    ftd._kill(ftd.process)
+    ftd.kill()
     client.close()
     assert ftd.staged()
     ftd.start()
@@ -87,14 +87,14 @@ def test_left_over_by_a_killed_daemon(make_ftd):
     assert not (ftd.root / "lost").exists()
 
 
-@pytest.mark.parametrize("role", ["gatehouse", "sessionhouse", "keeper", "beacon"])
+@pytest.mark.parametrize("role", ["ftd-gatehouse", "ftd-sessionhous", "ftd-keeper", "ftd-beacon"])
 def test_helper_processes_come_back(ftd, role):
     """A helper that dies is replaced; sessions under way do not notice."""
     client, _, _ = upload_under_way(ftd, "/during", size=20_000_000)
-    found = [p for p in children(ftd.pid) if role[:9] in name_of(p)]
+    found = [p for p in children(ftd.pid) if role == name_of(p)]
     assert len(found) == 1, {p: name_of(p) for p in children(ftd.pid)}
     os.kill(found[0], signal.SIGKILL)
-    until(lambda: [p for p in children(ftd.pid) if role[:9] in name_of(p) and p != found[0]], 10, f"a new {role}")
+    until(lambda: [p for p in children(ftd.pid) if role == name_of(p) and p != found[0]], 10, f"a new {role}")
 
     def serves():
         try:
