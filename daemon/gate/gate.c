@@ -15,7 +15,6 @@
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
-#include "lib/io.h"
 #include "lib/message.h"
 #include "lib/own.h"
 #include "lib/request.h"
@@ -177,13 +176,12 @@ ask_anonymous(struct gate *g, json_t *id)
 	ssize_t n;
 	int r;
 
-	r = io_send_packet(g->privilege, &q, sizeof(q), NULL, 0, 0);
-	if (r < 0)
-		return r;
+	if (send(g->privilege, &q, sizeof(q), MSG_NOSIGNAL) != (ssize_t)sizeof(q))
+		return -ECANCELED;
 	r = wait_readable(g, g->privilege, g->birth->deadline_usec);
 	if (r < 0)
 		return r;
-	n = io_recv_packet(g->privilege, &v, sizeof(v), NULL, 0, NULL, MSG_DONTWAIT);
+	n = recv(g->privilege, &v, sizeof(v), MSG_DONTWAIT | MSG_TRUNC);
 	if (n != (ssize_t)sizeof(v))
 		return -ECANCELED;
 	v.code[sizeof(v.code) - 1] = '\0';

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "daemon/common/sandbox.h"
 #include "daemon/gate/gate.h"
 #include "lib/clock.h"
 #include "lib/frame.h"
@@ -64,6 +65,9 @@ gate_start(struct peer *p)
 	if (p->pid == 0) {
 		(void)close(p->client);
 		(void)close(p->privilege);
+		if (sandbox_landlock(NULL, 0) < 0 || sandbox_enter(SANDBOX_GATEHOUSE) < 0 ||
+		    sandbox_enter(SANDBOX_GATE) < 0)
+			_exit(99);
 		_exit(gate_run(&world, &birth, p->connection, pair[1]));
 	}
 	(void)close(pair[1]);
@@ -365,5 +369,8 @@ main(void)
 		cmocka_unit_test(without_a_supervisor_it_ends),
 	};
 
+	/* behind the sandbox, as the daemon runs it */
+	if (sandbox_compile(SANDBOX_GATEHOUSE) < 0 || sandbox_compile(SANDBOX_GATE) < 0)
+		return 1;
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
