@@ -20,6 +20,7 @@ enum {
 	IN_MAX = 256 << 10,
 	OUT_KEEP = 1 << 20, /* above that many unread bytes nothing more is read */
 	OUT_GATHER = 64 << 10,
+	BODY_GATHER = 16 << 10, /* contents up to that gather with the answers */
 	DIRECT =
 	    32 << 10,   /* smaller rests of a body come through c->in, with what is behind them */
 	TICK_MS = 1000, /* at most so long without a look at the orders */
@@ -389,6 +390,8 @@ conn_write_body(struct session *s, const void *data, size_t len)
 	size_t left, n;
 	int r;
 
+	if (!c->dead && len <= BODY_GATHER && buf_len(&c->out) + len <= OUT_GATHER)
+		return buf_append(&c->out, data, len);
 	while (len > 0 && !c->dead) {
 		left = buf_len(&c->out);
 		n = push_with(c, at, len);

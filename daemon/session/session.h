@@ -112,7 +112,8 @@ ssize_t conn_read_body(struct session *s, void *dst, size_t size);
 int conn_skip(struct session *s, uint64_t n);
 /* Queues a frame; sends what the socket takes; waits only above 1 MiB unread (stall_timeout). */
 int conn_put(struct session *s, json_t *object);
-/* Sends content bytes behind the queued answers, waiting as long as the client reads. */
+/* Sends content bytes behind the queued answers, waiting as long as the client reads; a few are
+ * queued as well. */
 int conn_write_body(struct session *s, const void *data, size_t len);
 /* Sends of what is queued what the socket takes now: before and in work that takes long. */
 void conn_push(struct session *s);
