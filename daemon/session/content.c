@@ -50,6 +50,16 @@ content_read(int fd, void *dst, size_t n, uint64_t at)
 	return 0;
 }
 
+uint64_t
+content_seek(int fd, uint64_t at, int whence, uint64_t limit)
+{
+	off_t found = lseek(fd, (off_t)at, whence);
+
+	if (found < 0) /* ENXIO: nothing but a hole from there on */
+		return errno == ENXIO || whence == SEEK_HOLE ? limit : at;
+	return (uint64_t)found < limit ? (uint64_t)found : limit;
+}
+
 int
 content_digest(struct session *s, enum digest_algorithm algorithm)
 {
@@ -223,17 +233,6 @@ send_hole(struct session *s, const struct request *rq, struct content *c, uint64
 	return put_counted(s, rq, c, "hole", n);
 }
 
-/* Where data or a hole (whence) begins at or behind at; limit if it is not before that. */
-static uint64_t
-seek(const struct content *c, uint64_t at, int whence, uint64_t limit)
-{
-	off_t found = lseek(c->fd, (off_t)at, whence);
-
-	if (found < 0) /* ENXIO: nothing but a hole; else the file system cannot tell: data */
-		return errno == ENXIO || whence == SEEK_HOLE ? limit : at;
-	return (uint64_t)found < limit ? (uint64_t)found : limit;
-}
-
 /* Where the data at c->offset ends, holes of less than HOLE_MIN counted in. */
 static uint64_t
 data_end(const struct content *c, uint64_t limit)
@@ -241,8 +240,8 @@ data_end(const struct content *c, uint64_t limit)
 	uint64_t at = c->offset, hole;
 
 	while (at < limit) {
-		hole = seek(c, at, SEEK_HOLE, limit);
-		at = seek(c, hole, SEEK_DATA, limit);
+		hole = content_seek(c->fd, at, SEEK_HOLE, limit);
+		at = content_seek(c->fd, hole, SEEK_DATA, limit);
 		if (hole == limit || at - hole >= HOLE_MIN)
 			return hole;
 		if (at == hole) /* it cannot tell, after all */
@@ -258,7 +257,7 @@ send_next(struct session *s, const struct request *rq, struct content *c)
 	uint64_t data;
 
 	if (c->holes) {
-		data = seek(c, c->offset, SEEK_DATA, c->end);
+		data = content_seek(c->fd, c->offset, SEEK_DATA, c->end);
 		if (data - c->offset >= HOLE_MIN)
 			return send_hole(s, rq, c,
 					 data - c->offset < HOLE_MAX ? data - c->offset : HOLE_MAX);

@@ -37,6 +37,10 @@ int content_algorithm(const struct message_str *digest, enum digest_algorithm *r
 /* Reads exactly n bytes. 0, -EIO, or -FTD_E_changed where the file ends before. */
 int content_read(int fd, void *dst, size_t n, uint64_t at);
 
+/* Where data or a hole (whence) begins at or behind at; limit where that is not before it. A file
+ * system that cannot tell has data everywhere. */
+uint64_t content_seek(int fd, uint64_t at, int whence, uint64_t limit);
+
 /* Begins a digest in s->digest. 0 or -ENOMEM. */
 int content_digest(struct session *s, enum digest_algorithm algorithm);
 

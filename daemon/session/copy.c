@@ -99,42 +99,39 @@ copy_step(struct copying *c, uint64_t at, size_t n)
 	return r;
 }
 
-/* Where the next data or hole (whence) is; the end of the file where there is none. */
-static uint64_t
-seek(const struct copying *c, uint64_t at, int whence)
+/* Whether to go on at this gap. 0, or the refusal; a conn_* failure goes to *ret_end. */
+static int
+look(struct copying *c, int *ret_end)
 {
-	off_t found = lseek(c->fd, (off_t)at, whence);
+	int r = stop_look(c->s, &c->stop);
 
-	if (found < 0) /* ENXIO: nothing but a hole; else the file system cannot tell: data */
-		return errno == ENXIO || whence == SEEK_HOLE ? c->st.size : at;
-	return (uint64_t)found < c->st.size ? (uint64_t)found : c->st.size;
+	if (r < 0)
+		*ret_end = r;
+	return r > 0 ? c->stop.error : r;
 }
 
-/* Copies the data and leaves the holes out. 0, or the refusal; a conn_* failure goes to *ret_end.
- */
+/* Copies the data and leaves the holes out. As look(). */
 static int
 copy_data(struct copying *c, int *ret_end)
 {
-	uint64_t at = seek(c, 0, SEEK_DATA), end;
+	uint64_t size = c->st.size, at = content_seek(c->fd, 0, SEEK_DATA, size), end;
 	size_t n;
 	int r;
 
-	if (ftruncate(c->publish.staging.fd, (off_t)c->st.size) < 0)
+	if (ftruncate(c->publish.staging.fd, (off_t)size) < 0)
 		return -errno;
-	while (at < c->st.size) {
-		for (end = seek(c, at, SEEK_HOLE); at < end; at += n) {
-			r = stop_look(c->s, &c->stop);
-			if (r < 0)
-				*ret_end = r;
-			if (r != 0)
-				return r < 0 ? r : c->stop.error;
+	while (at < size) {
+		for (end = content_seek(c->fd, at, SEEK_HOLE, size); at < end; at += n) {
 			n = end - at < STEP ? (size_t)(end - at) : STEP;
 			r = copy_step(c, at, n);
 			if (r < 0)
 				return r;
 			report_transfer_progress(c->s, at + n);
+			r = look(c, ret_end);
+			if (r < 0)
+				return r;
 		}
-		at = seek(c, at, SEEK_DATA);
+		at = content_seek(c->fd, at, SEEK_DATA, size);
 	}
 	return 0;
 }
@@ -142,9 +139,9 @@ copy_data(struct copying *c, int *ret_end)
 static int
 copy_content(struct copying *c, int *ret_end)
 {
-	int r = 0;
+	int r = look(c, ret_end);
 
-	if (ioctl(c->publish.staging.fd, FICLONE, c->fd) < 0)
+	if (r == 0 && ioctl(c->publish.staging.fd, FICLONE, c->fd) < 0)
 		r = copy_data(c, ret_end);
 	return r < 0 ? r : content_unchanged(c->fd, &c->st);
 }
@@ -210,9 +207,8 @@ open_target(struct copying *c, const struct args *a)
 	if (r < 0)
 		return r;
 	p->rights = c->s->shares[c->to.share].rights;
-	p->answer = json_object();
 	p->name = strdup(c->to.name);
-	if (p->answer == NULL || p->name == NULL)
+	if (p->name == NULL)
 		return -ENOMEM;
 	return staging_place(c->s, &c->to, p->target_dir, c->st.mode & 0777, &p->staging);
 }

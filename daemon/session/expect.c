@@ -86,6 +86,6 @@ expect_unchanged(struct session *s, struct upload *u)
 	report_state(s, BOARD_RECEIVING);
 	if (r != 1)
 		return r;
-	p->answer = receipt_of(u, d, &st);
-	return p->answer != NULL ? 1 : -ENOMEM;
+	u->extra = receipt_of(u, d, &st);
+	return u->extra != NULL ? 1 : -ENOMEM;
 }

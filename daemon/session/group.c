@@ -110,7 +110,8 @@ answer(struct session *s, struct publish *p, int result)
 
 	if (result >= 0) {
 		report_upload_end(s, p, "ok", NULL);
-		return reply_ok(s, &rq, take_ptr(p->answer));
+		extra = publish_receipt(s, p);
+		return extra != NULL ? reply_ok(s, &rq, extra) : -ENOMEM;
 	}
 	report_upload_end(s, p, err_code(result), err_text(result));
 	if (p->current != NULL)

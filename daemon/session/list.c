@@ -5,14 +5,16 @@
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
 #include "daemon/session/stop.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
 
 enum {
-	FRAME_ROOM = 60000, /* of entries in one frame; the rest is for the other keys */
-	ENTRY_FIXED = 224,  /* all of an entry but its name, at its longest */
-	LOOK_EVERY = 64,    /* entries between two looks at orders and cancel */
+	FRAME_ROOM = 60000,   /* of entries in one frame; the rest is for the other keys */
+	ENTRY_FIXED = 224,    /* all of an entry but its name, at its longest */
+	FRAME_USEC = 1000000, /* no entry waits longer for others, if there are any */
+	LOOK_EVERY = 64,      /* entries between two looks at orders and cancel */
 };
 
 struct args {
@@ -39,9 +41,10 @@ struct listing {
 	const struct request *rq;
 	struct forest *forest;
 	struct stop stop;
-	json_t *entries; /* owned: of the next frame */
-	size_t used;     /* bytes of them, at most */
-	uint64_t left;   /* entries that may still be told */
+	json_t *entries;    /* owned: of the next frame */
+	size_t used;        /* bytes of them, at most */
+	uint64_t sent_usec; /* when the last frame went */
+	uint64_t left;      /* entries that may still be told */
 };
 
 /* Bytes of a name in JSON, at most: \u00XX for a control byte, two digits for each byte in hex. */
@@ -65,6 +68,7 @@ take_entries(struct listing *l)
 	json_decref(l->entries);
 	l->entries = json_array();
 	l->used = 0;
+	l->sent_usec = clock_usec();
 	return o;
 }
 
@@ -121,6 +125,17 @@ finish(struct listing *l, const char *cursor)
 	return reply_ok(l->s, l->rq, o);
 }
 
+/* At times: whether to go on, and what is known on a slow disk. 0, 1: stopped, or conn_*. */
+static int
+look(struct listing *l)
+{
+	int r = 0;
+
+	if (l->used > 0 && clock_usec() - l->sent_usec > FRAME_USEC)
+		r = flush(l);
+	return r < 0 ? r : stop_look(l->s, &l->stop);
+}
+
 /* The limit is reached: is there more? */
 static int
 finish_cut(struct listing *l)
@@ -145,7 +160,7 @@ list(struct listing *l)
 	int r;
 
 	for (uint64_t n = 0; l->left > 0; n++, l->left--) {
-		r = n % LOOK_EVERY == 0 ? stop_look(l->s, &l->stop) : 0;
+		r = n % LOOK_EVERY == 0 ? look(l) : 0;
 		if (r != 0)
 			return r < 0 ? r : stop_answer(l->s, l->rq, &l->stop, NULL);
 		r = forest_next(l->forest, &item);
@@ -193,7 +208,7 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 static int
 start(struct session *s, const struct request *rq, const struct args *a, uint64_t has)
 {
-	struct listing l = { .s = s, .rq = rq, .left = UINT64_MAX };
+	struct listing l = { .s = s, .rq = rq, .left = UINT64_MAX, .sent_usec = clock_usec() };
 	const char *why = NULL;
 	int r;
 

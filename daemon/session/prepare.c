@@ -169,7 +169,9 @@ prepare_upload(struct session *s, struct upload *u)
 	if (s->report->transfer == 0)
 		report_transfer_begin(s, "upload", true, u->place.name, u->transfer.expected);
 	u->publish.started_usec = s->report->transfer_started_usec;
+	/* what an earlier try left */
 	close_fd(&u->publish.target_dir);
+	json_decref(take_ptr(u->extra));
 	r = check_and_open(s, u);
 	if (r == 0 && u->args.expect)
 		r = expect_unchanged(s, u);

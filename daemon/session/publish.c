@@ -25,7 +25,6 @@ publish_done(struct session *s, struct publish *p)
 	close_fd(&p->target_dir);
 	for (unsigned i = 0; i < p->n_made; i++)
 		close_fd(&p->made[i]);
-	json_decref(p->answer);
 	json_decref(p->id);
 	json_decref(p->current);
 	free(p->name);
@@ -82,7 +81,7 @@ take_name(struct publish *p)
 
 /* The whole name of what was kept under another. */
 static int
-add_filename(struct publish *p)
+add_filename(const struct publish *p, json_t *receipt)
 {
 	const char *slash = strrchr(p->name, '/');
 	char name[PATH_BYTES_MAX + PATH_COMPONENT_MAX + 2];
@@ -90,7 +89,7 @@ add_filename(struct publish *p)
 
 	n = snprintf(name, sizeof(name), "/%.*s%s", slash != NULL ? (int)(slash - p->name) + 1 : 0,
 		     p->name, p->leaf);
-	return message_set_name(p->answer, "filename", name, (size_t)n);
+	return message_set_name(receipt, "filename", name, (size_t)n);
 }
 
 static bool
@@ -101,22 +100,23 @@ has_other_name(const struct publish *p)
 	return strcmp(slash != NULL ? slash + 1 : p->name, p->leaf) != 0;
 }
 
-static int
-fill_receipt(const struct session *s, struct publish *p)
+json_t *
+publish_receipt(const struct session *s, const struct publish *p)
 {
-	char etag[ENTRY_ETAG_MAX];
-	struct entry_stat st;
-	int r = entry_stat(p->staging.fd, NULL, &st);
+	char digest[DIGEST_TEXT_MAX], etag[ENTRY_ETAG_MAX];
+	auto_json json_t *receipt = json_pack(
+	    "{s:I, s:s, s:I, s:s, s:s}", "filesize", (json_int_t)p->size, "digest",
+	    digest_format(&p->digest, digest), "mtime_ns", (json_int_t)p->st.mtime_ns, "etag",
+	    entry_etag(&p->st, etag), "durability", sync_durability_name(sync_durability(s, p)));
 
-	if (r < 0)
-		return r;
-	p->durability = sync_durability_name(sync_durability(s, p));
-	if (json_object_set_new(p->answer, "mtime_ns", json_integer(st.mtime_ns)) < 0 ||
-	    json_object_set_new(p->answer, "etag", json_string(entry_etag(&st, etag))) < 0 ||
-	    json_object_set_new(p->answer, "durability", json_string(p->durability)) < 0)
-		return -ENOMEM;
-	return (p->rights & RIGHT_LIST) && has_other_name(p) ? add_filename(p) : 0;
+	if (receipt == NULL)
+		return NULL;
+	if ((p->rights & RIGHT_LIST) && has_other_name(p) && add_filename(p, receipt) < 0)
+		return NULL;
+	return take_ptr(receipt);
 }
+
+/* ---- the whole */
 
 static int
 publish_one(struct session *s, struct publish *p)
@@ -132,7 +132,7 @@ publish_one(struct session *s, struct publish *p)
 	p->staging.name[0] = '\0';
 	s->touched |= 1U << (share < TOUCHED_REST ? share : TOUCHED_REST);
 	s->written++;
-	return fill_receipt(s, p);
+	return entry_stat(p->staging.fd, NULL, &p->st);
 }
 
 void

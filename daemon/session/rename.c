@@ -93,7 +93,10 @@ take_name(struct renaming *n, const char *from)
 		return claim_numbered(n->from_dir, from, n->to_dir, n->leaf);
 	if (!replace || shares_authorise(n->s, &n->to, RIGHT_REPLACE) < 0)
 		return claim_rename(n->from_dir, from, n->to_dir, n->leaf);
-	return renameat2(n->from_dir, from, n->to_dir, n->leaf, 0) < 0 ? -errno : 0;
+	if (renameat2(n->from_dir, from, n->to_dir, n->leaf, 0) == 0)
+		return 0;
+	return errno == EEXIST ? -ENOTEMPTY
+			       : -errno; /* XFS says so of a directory that is not empty */
 }
 
 /* What the client is told of a failed rename. */

@@ -274,14 +274,15 @@ struct publish {
 	enum publish_how how;
 	bool match; /* if_match: */
 	char etag[ENTRY_ETAG_MAX];
-	json_t *answer; /* owned: the receipt so far; etag, durability, filename are added */
-	json_t *id;     /* owned */
+	json_t *id; /* owned */
+	uint64_t size;
+	struct digest_value digest;
 	/* directories that got new entries on the way (parents), to be synced too; owned */
 	int made[16];
 	unsigned n_made;
-	bool made_many;  /* more than fit: sync the whole file system */
+	bool made_many;       /* more than fit: sync the whole file system */
+	struct entry_stat st; /* set: what was published */
 	json_t *current; /* owned; set on failure: the entry in the way, where it may be told */
-	const char *durability; /* set: what was done */
 	/* for the journal record of grouped uploads */
 	uint64_t transfer, bytes, started_usec;
 	char *name; /* owned; normalised name in the namespace */
@@ -289,6 +290,8 @@ struct publish {
 /* Publishes n contents of one session in the promised order: one sync of the contents, the renames,
  * one sync of the directories; results[i] is 0 or negative. Never leaves a part under a name. */
 void publish_all(struct session *s, struct publish *p, size_t n, int *results);
+/* The receipt of what was published, as doc/PROTOCOL.md has it. NULL without memory. */
+json_t *publish_receipt(const struct session *s, const struct publish *p);
 /* Nothing open, nothing owned. */
 void publish_init(struct publish *p);
 /* Frees all of it; what was not published is discarded. */

@@ -120,23 +120,6 @@ upload_read(struct upload *u, const struct request *rq)
 
 /* ---- the body, and after it */
 
-static int
-make_receipt(struct upload *u)
-{
-	struct publish *p = &u->publish;
-	char digest[DIGEST_TEXT_MAX];
-
-	p->answer = json_object();
-	if (json_object_set_new(p->answer, "filesize", json_integer((json_int_t)u->transfer.size)) <
-		0 ||
-	    json_object_set_new(p->answer, "digest",
-				json_string(digest_format(&u->transfer.digest, digest))) < 0)
-		return -ENOMEM;
-	p->name = strdup(u->place.name);
-	p->id = json_incref(u->rq->id);
-	return p->name != NULL ? 0 : -ENOMEM;
-}
-
 /* The last touch before the sync: what the file is to look like. */
 static int
 finish(struct session *s, struct upload *u)
@@ -149,10 +132,12 @@ finish(struct session *s, struct upload *u)
 		return -errno;
 	if (u->has_mtime)
 		r = entry_set_mtime(p->staging.fd, u->args.mtime_ns);
-	if (r == 0)
-		r = make_receipt(u);
-	if (r < 0)
-		return r;
+	p->name = strdup(u->place.name);
+	if (r < 0 || p->name == NULL)
+		return r < 0 ? r : -ENOMEM;
+	p->id = json_incref(u->rq->id);
+	p->size = u->transfer.size;
+	p->digest = u->transfer.digest;
 	p->bytes = u->transfer.received;
 	p->transfer = report_transfer_park(s);
 	return 0;
@@ -202,7 +187,7 @@ static int
 answer_unchanged(struct session *s, struct upload *u)
 {
 	report_transfer_end(s, "ok", "unchanged");
-	return reply_ok(s, u->rq, take_ptr(u->publish.answer));
+	return reply_ok(s, u->rq, take_ptr(u->extra));
 }
 
 /* Whether it must not share a sync with those before it. */

@@ -26,7 +26,7 @@ struct upload {
 	struct transfer transfer;
 	struct publish publish; /* what group_add() or publish_all() gets */
 
-	/* of a refusal */
+	/* of a refusal; extra also: the receipt of what is unchanged */
 	char message[BOARD_TEXT_MAX]; /* "": the usual */
 	json_t *extra;                /* owned */
 };
@@ -55,5 +55,5 @@ int prepare_upload(struct session *s, struct upload *u);
 /* ---- expect.c */
 
 /* Whether the target has the content that the request's digest announces, and may be read. 1: yes,
- * publish.answer is the receipt; 0; or a refusal. */
+ * extra is the receipt; 0; or a refusal. */
 int expect_unchanged(struct session *s, struct upload *u);

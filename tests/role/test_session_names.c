@@ -257,6 +257,8 @@ names_are_changed(void **state)
 	make_dir("d/e");
 	make_dir("full");
 	make_file("full/x", "x");
+	assert_int_equal(symlinkat("nowhere", root, "link"), 0);
+	assert_int_equal(mkfifoat(root, "fifo", 0600), 0);
 	host_start(&h, HOST_SANDBOX, "", "");
 	ask_to(&h, "rename", "/one", "/two", NULL);
 	expect_taken(&h, "two");
@@ -276,6 +278,10 @@ names_are_changed(void **state)
 	expect_code(&h, "not_a_file");
 	ask_to(&h, "rename", "/d", "/g", NULL);
 	expect_entry(&h, "g", "dir");
+	ask_to(&h, "rename", "/link", "/g/link", NULL);
+	expect_entry(&h, "link", "link");
+	ask_to(&h, "rename", "/fifo", "/g/fifo", NULL);
+	expect_entry(&h, "fifo", "other");
 	ask_to(&h, "rename", "/none", "/h", NULL);
 	expect_code(&h, "not_found");
 	ask_to(&h, "rename", "/two", "/none/two", NULL);
