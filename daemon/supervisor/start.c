@@ -169,7 +169,10 @@ open_control(const struct config *c)
 	(void)umask(before);
 	if (r < 0)
 		return r;
-	if (gr == NULL || chown(c->control_path, (uid_t)-1, gr->gr_gid) < 0)
+	/* the group of who made it is the right one already, as under systemd, which refuses chown
+	 */
+	if (gr == NULL ||
+	    (gr->gr_gid != getegid() && chown(c->control_path, (uid_t)-1, gr->gr_gid) < 0))
 		log_line(LOG_WARNING,
 			 "%s: cannot give it to the group %s: only its owner may use it",
 			 c->control_path, c->control_group);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -751,6 +752,58 @@ a_limit_that_is_just_enough_cuts_nothing(void **state)
 	host_end(&h);
 }
 
+/* As deep as a path can be. */
+enum { DEEP = 2040 };
+
+static void
+make_deep(void)
+{
+	int fd = dup(root), next;
+
+	for (unsigned i = 0; i < DEEP; i++) {
+		assert_int_equal(mkdirat(fd, "d", 0755), 0);
+		next = openat(fd, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		assert_true(next >= 0);
+		close_fd(&fd);
+		fd = next;
+	}
+	close_fd(&fd);
+}
+
+static void
+the_deepest_tree_is_listed_in_pages_and_removed(void **state)
+{
+	struct rlimit limit = { .rlim_cur = 4096, .rlim_max = 4096 };
+	auto_free char *after = NULL;
+	size_t seen = 0;
+	struct host h;
+
+	(void)state;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		skip();
+	make_deep();
+	host_start(&h, 0, "durability = \"none\";", "");
+	do {
+		auto_json json_t *last = NULL;
+
+		put(&h, json_pack("{s:s, s:s, s:i, s:b, s:s*}", "opt", "list", "filename", "/",
+				  "limit", 300, "recursive", 1, "after", after));
+		auto_json json_t *page = get_entries(&h, &last);
+
+		seen += json_array_size(page);
+		assert_int_equal(json_array_size(page), seen < DEEP ? 300 : DEEP % 300);
+		free(after);
+		after = json_object_get(last, "after") != NULL
+			    ? strdup(json_string_value(json_object_get(last, "after")))
+			    : NULL;
+	} while (after != NULL);
+	assert_int_equal(seen, DEEP);
+	put(&h, json_pack("{s:s, s:s, s:b}", "opt", "remove", "filename", "/d", "recursive", 1));
+	expect_status(&h, "ok");
+	assert_missing("d");
+	host_end(&h);
+}
+
 static void
 a_long_list_can_be_cancelled(void **state)
 {
@@ -1197,6 +1250,7 @@ main(void)
 		CASE(an_unreadable_directory_is_told),
 		CASE(many_names_come_whole_in_little_memory),
 		CASE(a_limit_that_is_just_enough_cuts_nothing),
+		CASE(the_deepest_tree_is_listed_in_pages_and_removed),
 		CASE(a_long_list_can_be_cancelled),
 		CASE(shares_are_listed_where_they_are_mounted),
 		CASE(pages_go_on_from_share_to_share),

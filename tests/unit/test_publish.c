@@ -70,7 +70,7 @@ content(const char *name, const char *text, enum publish_how how)
 	assert_true(p.target_dir >= 0);
 	(void)snprintf(p.leaf, sizeof(p.leaf), "%s", name);
 	p.name = strdup(place.rest);
-	p.answer = json_pack("{s:I}", "filesize", (json_int_t)strlen(text));
+	p.size = strlen(text);
 	assert_int_equal(staging_place(&s, &place, p.target_dir, 0666, &p.staging), 0);
 	assert_int_equal(io_write_full(p.staging.fd, text, strlen(text)), 0);
 	return p;
@@ -105,10 +105,17 @@ assert_content(const char *name, const char *text)
 	assert_string_equal(is, text);
 }
 
-static const char *
-told(const struct publish *p, const char *key)
+static void
+assert_told(const struct publish *p, const char *key, const char *value)
 {
-	return json_string_value(json_object_get(p->answer, key));
+	auto_json json_t *receipt = publish_receipt(&s, p);
+	const char *is = json_string_value(json_object_get(receipt, key));
+
+	assert_non_null(receipt);
+	if (value == NULL)
+		assert_null(is);
+	else
+		assert_string_equal(is, value);
 }
 
 /* ---- one */
@@ -126,10 +133,10 @@ replace(void **state)
 	assert_int_equal(publish(&p), 0);
 	assert_content("f", "two");
 	assert_int_equal(fstatat(root, "f", &st, 0), 0);
-	assert_int_equal(json_integer_value(json_object_get(p.answer, "mtime_ns")),
+	assert_int_equal(p.st.mtime_ns,
 			 (json_int_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
-	assert_string_equal(told(&p, "durability"), "full");
-	assert_null(told(&p, "filename"));
+	assert_told(&p, "durability", "full");
+	assert_told(&p, "filename", NULL);
 	assert_int_equal(s.written, 2);
 	publish_done(&s, &p);
 	assert_int_equal(mkdirat(root, "dir", 0755), 0);
@@ -165,7 +172,7 @@ keep_both(void **state)
 	assert_int_equal(publish_and_forget("d/a.tar.gz", "2", PUBLISH_KEEP_BOTH), 0);
 	p = content("d/a.tar.gz", "3", PUBLISH_KEEP_BOTH);
 	assert_int_equal(publish(&p), 0);
-	assert_string_equal(told(&p, "filename"), "/d/a.tar (3).gz");
+	assert_told(&p, "filename", "/d/a.tar (3).gz");
 	publish_done(&s, &p);
 	assert_content("d/a.tar.gz", "1");
 	assert_content("d/a.tar (2).gz", "2");
@@ -248,7 +255,7 @@ drop_box(void **state)
 	for (int how = PUBLISH_REPLACE; how <= PUBLISH_KEEP_BOTH; how++) {
 		p = content("f", "x", (enum publish_how)how);
 		assert_int_equal(publish(&p), 0);
-		assert_null(told(&p, "filename"));
+		assert_told(&p, "filename", NULL);
 		assert_null(p.current);
 		publish_done(&s, &p);
 	}
@@ -364,7 +371,7 @@ without_sync(void **state)
 	(void)state;
 	p = content("f", "x", PUBLISH_REPLACE);
 	assert_int_equal(publish(&p), 0);
-	assert_string_equal(told(&p, "durability"), "none");
+	assert_told(&p, "durability", "none");
 	assert_int_equal(s.touched, 1);
 	publish_done(&s, &p);
 	/* what a commit would not find is synced at once, and told so */
@@ -372,7 +379,7 @@ without_sync(void **state)
 	assert_int_equal(fchmodat(root, "g", 02775, 0), 0);
 	p = content("g/f", "x", PUBLISH_REPLACE);
 	assert_int_equal(publish(&p), 0);
-	assert_string_equal(told(&p, "durability"), "full");
+	assert_told(&p, "durability", "full");
 	publish_done(&s, &p);
 }
 
