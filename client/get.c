@@ -88,23 +88,22 @@ leaf_for(const struct destination *d, const struct url *url, char *leaf, char *s
 
 /* ---- directories ---- */
 
-/* Is url a directory? 1, 0, or negative (f). */
+/* Is url a directory? 1 (*ret_facts: its own), 0, or negative (f). */
 static int
-ask_directory(struct get *g, const struct url *url, struct failure *f)
+ask_directory(struct get *g, const struct url *url, struct part_facts *ret_facts, struct failure *f)
 {
 	auto_json json_t *rq = session_request("stat", url);
 	struct answer a;
 	struct entry e;
 	int r;
 
-	if (url->path[0] == '\0')
-		return 1;
 	r = session_query(&g->client->session, rq, &a, f);
 	if (r < 0)
 		return r;
 	r = entry_decode(a.object, &e);
 	if (r == 0) {
 		r = e.type == ENTRY_DIR;
+		*ret_facts = get_facts(&e);
 		entry_done(&e);
 	} else {
 		r = failure_protocol(f, "what stat says is no entry");
@@ -133,7 +132,7 @@ open_root(struct get *g, const struct destination *d, const char *leaf)
 
 static int
 get_directory(struct get *g, const struct url *url, const struct destination *d, const char *leaf,
-	      const char *shown)
+	      const char *shown, const struct part_facts *facts)
 {
 	const struct options *o = &g->client->options;
 	struct get_place place = { .name = shown, .parent = -1 };
@@ -147,6 +146,8 @@ get_directory(struct get *g, const struct url *url, const struct destination *d,
 		return 0;
 	}
 	place.root = root;
+	if (leaf[0] != '\0') /* a destination that was there keeps its own time */
+		get_place_note(&place, "", facts);
 	if (o->n_include + o->n_exclude > 0 || o->if_exists == IF_EXISTS_SKIP ||
 	    o->if_exists == IF_EXISTS_FAIL)
 		r = get_listed(g, url, &place, false);
@@ -162,19 +163,20 @@ static int
 get_source(struct get *g, const struct url *url, const struct destination *d, const char *name)
 {
 	char leaf[PATH_COMPONENT_MAX + 1], shown[2 * PATH_MAX];
+	struct part_facts facts;
 	struct failure f;
 	int is_dir = 0, r;
 
 	r = session_open(&g->client->session, url, &f);
 	if (r == 0 && options_has(&g->client->options, OPTION_BIT(recursive)))
-		r = is_dir = ask_directory(g, url, &f);
+		r = is_dir = ask_directory(g, url, &facts, &f);
 	if (r < 0) {
 		report_failure(&g->client->report, name, &f);
 		return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 	}
 	r = leaf_for(d, url, leaf, shown, sizeof(shown));
 	if (is_dir)
-		return get_directory(g, url, d, leaf, shown);
+		return get_directory(g, url, d, leaf, shown, &facts);
 	if (r < 0) {
 		(void)failure_set(&f, FAILURE_ITEM, err_exit_status("not_a_file"), "not_a_file",
 				  "%s", err_text(-FTD_E_not_a_file));

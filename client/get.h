@@ -35,6 +35,8 @@ int get_place_parent(struct get_place *p, const struct message_name *name, char 
 		     const char **ret_leaf);
 /* Makes a directory of the tree and remembers its time and mode. 0 or negative. */
 int get_place_directory(struct get_place *p, const struct entry *e);
+/* Remembers time and mode of a directory of the tree, "" being root itself. */
+void get_place_note(struct get_place *p, const char *path, const struct part_facts *facts);
 /* Sets the times and modes of all directories; closes what is open but root. */
 void get_place_done(struct get_place *p);
 

@@ -64,8 +64,8 @@ get_place_parent(struct get_place *p, const struct message_name *name, char *ret
 	return open_directory(p, above);
 }
 
-static void
-note_directory(struct get_place *p, const char *path, const struct entry *e)
+void
+get_place_note(struct get_place *p, const char *path, const struct part_facts *facts)
 {
 	struct get_dir *more;
 	size_t room;
@@ -82,12 +82,13 @@ note_directory(struct get_place *p, const char *path, const struct entry *e)
 	}
 	p->dirs[p->n_dirs].path = strdup(path);
 	if (p->dirs[p->n_dirs].path != NULL)
-		p->dirs[p->n_dirs++].facts = get_facts(e);
+		p->dirs[p->n_dirs++].facts = *facts;
 }
 
 int
 get_place_directory(struct get_place *p, const struct entry *e)
 {
+	struct part_facts facts = get_facts(e);
 	char path[PATH_BYTES_MAX + 1];
 	int r;
 
@@ -96,7 +97,7 @@ get_place_directory(struct get_place *p, const struct entry *e)
 		r = open_directory(p, path);
 	if (r < 0)
 		return r;
-	note_directory(p, path, e);
+	get_place_note(p, path, &facts);
 	return 0;
 }
 

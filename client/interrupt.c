@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <unistd.h>
 
 #include "lib/own.h"
 
@@ -13,12 +14,13 @@ note(int signal_number)
 {
 	(void)signal_number;
 	seen = 1;
+	(void)alarm(1);
 }
 
 int
 interrupt_catch(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGALRM };
 	struct sigaction act = { .sa_handler = note }; /* no SA_RESTART: waiting must end */
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 

@@ -1,5 +1,8 @@
-/* Ctrl-C and its relatives: the handler sets a flag, waiting calls return -EINTR and somebody
- * looks. */
+/*
+ * Ctrl-C and its relatives: the handler sets a flag, waiting calls return -EINTR and somebody
+ * looks. A signal that comes just before a call begins to wait would be missed, so it rings every
+ * second.
+ */
 #pragma once
 
 #include <stdbool.h>
