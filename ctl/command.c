@@ -8,7 +8,7 @@
 
 const struct command commands[] = {
 #define COMMAND(name, words, stem, role, changes, arguments, help) \
-	{ name, words, #role, arguments, help, &verb_##stem },
+	{ name, words, #role, arguments, help, changes, &verb_##stem },
 #include "lib/control.def"
 #undef COMMAND
 };
@@ -126,7 +126,7 @@ command_takes(const struct command *c, enum option_id id)
 	struct command_token at = { 0 };
 
 	if (row->kind == OPTION_GLOBAL)
-		return true;
+		return id != OPTION_WATCH || !c->changes;
 	while (command_next_token(c, &at))
 		if (at.len == strlen(row->name) + 2 && strncmp(at.text, "--", 2) == 0 &&
 		    strncmp(at.text + 2, row->name, at.len - 2) == 0)

@@ -39,6 +39,7 @@ struct verb {
 struct command {
 	const char *name; /* on the wire */
 	const char *words, *role, *arguments, *help;
+	bool changes; /* the daemon: nothing to be asked again and again */
 	const struct verb *verb;
 };
 extern const struct command commands[];
@@ -61,7 +62,8 @@ struct command_token {
 };
 bool command_next_token(const struct command *c, struct command_token *at);
 
-/* Does the command take the option (global ones: always)? */
+/* Does the command take the option? Global ones: always, but none that changes something is
+ * watched. */
 bool command_takes(const struct command *c, enum option_id id);
 
 void command_help(FILE *to, const struct command *c); /* NULL: of all */

@@ -44,6 +44,8 @@ main(int argc, char **argv)
 		return EXIT_USAGE;
 	if (o.value[OPTION_HELP] != NULL)
 		return help(&o, 0);
+	if (o.value[OPTION_VERSION] != NULL)
+		return printf("ftctl %s\n", PACKAGE_VERSION) < 0 ? EXIT_REFUSED : EXIT_DONE;
 	if (o.n_words == 0) {
 		command_help(stderr, NULL);
 		return EXIT_USAGE;

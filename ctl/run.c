@@ -15,6 +15,7 @@
 
 #define SOCKET_DEFAULT "/run/ftd/control"
 #define WATCH_SEC 2
+#define WATCH_MIN_USEC (USEC_PER_SEC / 10)
 
 struct job {
 	const struct options *options;
@@ -258,6 +259,10 @@ watch(struct job *j)
 
 	if (options_seconds(j->options, OPTION_WATCH, WATCH_SEC * USEC_PER_SEC, &every) < 0)
 		return EXIT_USAGE;
+	if (every < WATCH_MIN_USEC) {
+		(void)fputs("ftctl: --watch is too short\n", stderr);
+		return EXIT_USAGE;
+	}
 	pause.tv_sec = (time_t)(every / USEC_PER_SEC);
 	pause.tv_nsec = (long)(every % USEC_PER_SEC * NSEC_PER_USEC);
 	for (;;) {

@@ -222,6 +222,18 @@ begin(struct control_request *rq, const char *text, size_t len, json_t *answer)
 	return 0;
 }
 
+/* Who did it, and what exactly. */
+static void
+note(const struct control_request *rq)
+{
+	char text[TEXT_MAX], shown[TEXT_MAX];
+	size_t n = json_dumpb(rq->object, text, sizeof(text), JSON_COMPACT);
+
+	n = n < sizeof(text) ? n : sizeof(text);
+	log_line(LOG_NOTICE, "control: uid %u, pid %d: %s", (unsigned)rq->uid, (int)rq->pid,
+		 text_escape(shown, sizeof(shown), text, n));
+}
+
 int
 control_begin(struct control_request *rq, const char *text, size_t len, json_t *answer)
 {
@@ -232,8 +244,7 @@ control_begin(struct control_request *rq, const char *text, size_t len, json_t *
 	if (r < 0)
 		control_end(rq);
 	else if (rq->command->changes)
-		log_line(LOG_NOTICE, "control: %s by uid %u, pid %d", rq->command->name,
-			 (unsigned)rq->uid, (int)rq->pid);
+		note(rq);
 	return r;
 }
 

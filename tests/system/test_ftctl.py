@@ -195,7 +195,7 @@ def test_not_permitted(ftd):
 @pytest.mark.parametrize("args", [
     [], ["nonsense"], ["statu"], ["config"], ["show"], ["wait"], ["kick"], ["kick", "s1", "--from", "::/0"],
     ["status", "x"], ["status", "--reason", "x"], ["status", "--nonsense"], ["status", "--timeout", "soon"],
-    ["list-transfers", "--watch=x"], ["reload", "--dry-run=1"],
+    ["list-transfers", "--watch=x"], ["status", "--watch=0"], ["shutdown", "--watch"], ["reload", "--dry-run=1"],
 ])
 def test_wrong_command_lines(ftd, args):
     done = ftd.ftctl(*args, check=False)

@@ -79,6 +79,8 @@ test_options_of_commands(void **state)
 	assert_true(command_takes(named("kick"), OPTION_FROM));
 	assert_true(command_takes(named("kick"), OPTION_JSON));
 	assert_false(command_takes(named("status"), OPTION_FROM));
+	assert_true(command_takes(named("status"), OPTION_WATCH));
+	assert_false(command_takes(named("kick"), OPTION_WATCH));
 	for (size_t i = 0; i < commands_n; i++) {
 		struct command_token at = { 0 };
 
