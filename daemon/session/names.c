@@ -96,12 +96,18 @@ names_reply_entry(struct session *s, const struct request *rq, const struct plac
 }
 
 int
-names_changed(struct session *s, const struct place *p, int dir)
+names_changed(struct session *s, const struct request *rq, const struct place *p, int dir)
 {
 	const struct config_share *share = &s->config->shares[p->share];
+	int r;
 
 	s->touched |= 1u << (p->share < 31 ? p->share : 31);
 	if (share->durability != CONFIG_DURABILITY_FULL)
 		return 0;
-	return fsync(dir) < 0 ? -errno : 0;
+	report_state(s, BOARD_SYNCING);
+	(void)beat_begin(s, rq, "syncing");
+	r = fsync(dir) < 0 ? -errno : 0;
+	beat_end(s);
+	report_state(s, BOARD_WORKING);
+	return r;
 }

@@ -34,4 +34,4 @@ int names_reply_entry(struct session *s, const struct request *rq, const struct 
 
 /* The directory has changed: makes that durable where the share says so, and notes it for commit.
  * 0 or -errno. */
-int names_changed(struct session *s, const struct place *p, int dir);
+int names_changed(struct session *s, const struct request *rq, const struct place *p, int dir);

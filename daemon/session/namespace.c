@@ -23,77 +23,78 @@ static const struct message_field mkdir_fields[] = {
 	{ "parents", MESSAGE_BOOL, offsetof(struct mkdir_args, parents), 0, false },
 };
 
-struct made {
+struct making {
 	struct session *s;
-	const struct place *p;
+	const struct request *rq;
+	struct place place;
+	struct entry_stat st; /* of the directory, or of what is in the way */
 };
 
 static int
 changed(void *userdata, int parent_fd)
 {
-	const struct made *m = userdata;
+	const struct making *m = userdata;
 
-	return names_changed(m->s, m->p, parent_fd);
+	return names_changed(m->s, m->rq, &m->place, parent_fd);
 }
 
 static int
-make_with_parents(struct session *s, const struct place *p, struct entry_stat *ret)
+make_with_parents(struct making *m)
 {
-	struct made made = { .s = s, .p = p };
+	const struct place *p = &m->place;
 	auto_close int fd = -1;
-	int root = s->shares[p->share].root;
+	int root = m->s->shares[p->share].root;
 
 	if (root < 0)
 		return -EIO;
-	fd = path_make_parents(root, p->rest, shares_follow(s, p), changed, &made);
-	return fd < 0 ? fd : entry_stat(fd, NULL, ret);
+	fd = path_make_parents(root, p->rest, shares_follow(m->s, p), changed, m);
+	return fd < 0 ? fd : entry_stat(fd, NULL, &m->st);
 }
 
 static int
-make_one(struct session *s, const struct place *p, struct entry_stat *ret)
+make_one(struct making *m)
 {
 	auto_close int dir = -1;
 	const char *leaf;
 	int r;
 
-	dir = shares_open_parent(s, p, &leaf);
+	dir = shares_open_parent(m->s, &m->place, &leaf);
 	if (dir < 0)
 		return dir;
-	r = mkdirat(dir, leaf, 0777) < 0 ? -errno : 0;
-	if (r < 0) {
-		(void)entry_stat(dir, leaf, ret); /* what is in the way */
-		return r;
-	}
-	r = names_changed(s, p, dir);
-	return r < 0 ? r : entry_stat(dir, leaf, ret);
+	r = mkdirat(dir, leaf, 0777) < 0 ? -errno : changed(m, dir);
+	if (r == 0)
+		return entry_stat(dir, leaf, &m->st);
+	(void)entry_stat(dir, leaf, &m->st);
+	return r;
 }
 
 static int
-make(struct session *s, const struct place *p, bool parents, struct entry_stat *ret)
+make(struct making *m, bool parents)
 {
-	*ret = forest_virtual();
-	if (p->rest[0] == '\0' || shares_above(s, p->name))
+	const struct place *p = &m->place;
+
+	m->st = forest_virtual();
+	if (p->rest[0] == '\0' || shares_above(m->s, p->name))
 		return parents ? 0 : -EEXIST;
-	return parents ? make_with_parents(s, p, ret) : make_one(s, p, ret);
+	return parents ? make_with_parents(m) : make_one(m);
 }
 
 static int
 mkdir_at(struct session *s, const struct request *rq, const struct mkdir_args *a)
 {
-	struct entry_stat st;
-	struct place p;
+	struct making m = { .s = s, .rq = rq };
 	json_t *keys = NULL;
 	int r;
 
-	r = names_locate(s, &a->filename, rq->rights, &p);
+	r = names_locate(s, &a->filename, rq->rights, &m.place);
 	if (r < 0)
 		return reply_error(s, rq, r, NULL, NULL);
-	r = make(s, &p, a->parents, &st);
+	r = make(&m, a->parents);
 	if (r == -EEXIST)
-		keys = names_current(s, &p, &st);
+		keys = names_current(s, &m.place, &m.st);
 	if (r < 0)
-		return reply_error(s, rq, shares_conceal(s, &p, r), NULL, keys);
-	return names_reply_entry(s, rq, &p, names_leaf(&p), &st);
+		return reply_error(s, rq, shares_conceal(s, &m.place, r), NULL, keys);
+	return names_reply_entry(s, rq, &m.place, names_leaf(&m.place), &m.st);
 }
 
 int
@@ -131,12 +132,14 @@ static const struct message_field set_fields[] = {
 static int
 open_to_set(struct session *s, const struct place *p, struct entry_stat *ret)
 {
-	auto_close int fd = -1;
+	auto_close int fd = -1, writable = -1;
 	int r;
 
 	fd = shares_open(s, p, O_RDONLY);
-	if (fd == -EACCES) /* what one may write but not read */
-		fd = shares_open(s, p, O_WRONLY);
+	if (fd == -EACCES) { /* a file that one may write but not read */
+		writable = shares_open(s, p, O_WRONLY);
+		fd = writable < 0 ? fd : take_fd(&writable);
+	}
 	if (fd < 0)
 		return fd == -ENXIO ? -FTD_E_not_a_file : fd;
 	r = entry_stat(fd, NULL, ret);
@@ -155,8 +158,8 @@ set_mode(int fd, const struct entry_stat *st, uint64_t mode)
 }
 
 static int
-set(struct session *s, const struct place *p, const struct set_args *a, uint64_t has,
-    struct entry_stat *ret)
+set(struct session *s, const struct request *rq, const struct place *p, const struct set_args *a,
+    uint64_t has, struct entry_stat *ret)
 {
 	auto_close int fd = -1;
 	int r = 0;
@@ -169,7 +172,7 @@ set(struct session *s, const struct place *p, const struct set_args *a, uint64_t
 	if (r == 0 && (has & 1U << SET_MTIME) != 0)
 		r = entry_set_mtime(fd, a->mtime_ns);
 	if (r == 0)
-		r = names_changed(s, p, fd);
+		r = names_changed(s, rq, p, fd);
 	return r < 0 ? r : entry_stat(fd, NULL, ret);
 }
 
@@ -186,7 +189,7 @@ set_at(struct session *s, const struct request *rq, const struct set_args *a, ui
 	if (p.rest[0] == '\0')
 		return reply_error(s, rq, -FTD_E_permission, "this is a share, not a name in one",
 				   NULL);
-	r = set(s, &p, a, has, &st);
+	r = set(s, rq, &p, a, has, &st);
 	if (r < 0)
 		return reply_error(s, rq, shares_conceal(s, &p, r), NULL, NULL);
 	return names_reply_entry(s, rq, &p, names_leaf(&p), &st);

@@ -152,9 +152,9 @@ remove_at(struct removing *m, const struct place *p, bool recursive, struct entr
 	else
 		r = remove_directory(dir, leaf);
 	if (r == 0)
-		return names_changed(m->s, p, dir);
+		return names_changed(m->s, m->rq, p, dir);
 	if (recursive) /* part of it may be gone even so */
-		(void)names_changed(m->s, p, dir);
+		(void)names_changed(m->s, m->rq, p, dir);
 	return r;
 }
 

@@ -22,6 +22,7 @@ static const struct message_field fields[] = {
 
 struct renaming {
 	struct session *s;
+	const struct request *rq;
 	struct place from, to;
 	int from_dir, to_dir;
 	enum publish_how how;
@@ -47,16 +48,16 @@ is_inside(const char *name, const char *directory)
 
 /* Both places, with the rights that the row asks on each. */
 static int
-locate(struct renaming *n, const struct request *rq, const struct args *a)
+locate(struct renaming *n, const struct args *a)
 {
 	int r;
 
 	if (claim_how(&a->if_exists, PUBLISH_FAIL, &n->how) < 0)
 		return refuse_because(n, -FTD_E_bad_request,
 				      "if_exists must be replace, fail or keep_both");
-	r = names_locate(n->s, &a->filename, rq->rights, &n->from);
+	r = names_locate(n->s, &a->filename, n->rq->rights, &n->from);
 	if (r == 0)
-		r = names_locate(n->s, &a->to, rq->rights_to, &n->to);
+		r = names_locate(n->s, &a->to, n->rq->rights_to, &n->to);
 	if (r < 0)
 		return r;
 	if (n->from.share != n->to.share)
@@ -126,42 +127,42 @@ change(struct renaming *n, const char *from)
 			(void)entry_stat(n->to_dir, n->leaf, &n->st);
 		return explain(n, r);
 	}
-	r = names_changed(n->s, &n->to, n->to_dir);
+	r = names_changed(n->s, n->rq, &n->to, n->to_dir);
 	if (r == 0)
-		r = names_changed(n->s, &n->from, n->from_dir);
+		r = names_changed(n->s, n->rq, &n->from, n->from_dir);
 	return r < 0 ? r : entry_stat(n->to_dir, n->leaf, &n->st);
 }
 
 static int
-rename_at(struct renaming *n, const struct request *rq, const struct args *a)
+rename_at(struct renaming *n, const struct args *a)
 {
 	json_t *keys = NULL;
 	const char *from;
 	int r;
 
-	r = locate(n, rq, a);
+	r = locate(n, a);
 	if (r == 0)
 		r = open_both(n, &from);
 	if (r == 0)
 		r = change(n, from);
 	if (r == 0)
-		return names_reply_entry(n->s, rq, &n->to, n->leaf, &n->st);
+		return names_reply_entry(n->s, n->rq, &n->to, n->leaf, &n->st);
 	if (r == -EEXIST)
 		keys = names_current(n->s, &n->to, &n->st);
-	return reply_error(n->s, rq, r, n->why, keys);
+	return reply_error(n->s, n->rq, r, n->why, keys);
 }
 
 int
 op_rename(struct session *s, const struct request *rq)
 {
-	struct renaming n = { .s = s, .from_dir = -1, .to_dir = -1 };
+	struct renaming n = { .s = s, .rq = rq, .from_dir = -1, .to_dir = -1 };
 	struct args a = { 0 };
 	uint64_t has = 0;
 	int r;
 
 	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &a, &has);
 	if (r > 0)
-		r = rename_at(&n, rq, &a);
+		r = rename_at(&n, &a);
 	close_fd(&n.from_dir);
 	close_fd(&n.to_dir);
 	message_args_done(fields, ARRAY_SIZE(fields), &a);
