@@ -71,6 +71,7 @@ serve(struct session *s, struct upload *u)
 	int r;
 
 	u->args.expect = false; /* it waits for "ok" in any case */
+	u->transfer.rest = u->body;
 	r = prepare_upload(s, u);
 	if (r < 0)
 		return give_up(s, u, r);

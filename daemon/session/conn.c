@@ -169,9 +169,10 @@ tick_ms(uint64_t left_usec)
 	return ms < TICK_MS ? (int)ms : TICK_MS;
 }
 
-/* The client's next bytes inside a request, or a moment: the caller looks again. */
+/* The client's next bytes inside a request, or inside the header of one (nothing is served then);
+ * or a moment: the caller looks again. */
 static int
-wait_input(struct session *s, uint64_t *since)
+wait_input(struct session *s, bool header, uint64_t *since)
 {
 	struct conn *c = &s->conn;
 	uint64_t now = clock_usec();
@@ -182,6 +183,8 @@ wait_input(struct session *s, uint64_t *since)
 
 	if (group == 0)
 		return group_flush(s);
+	if (header && session_ending(s))
+		return -ECANCELED;
 	if (gap_check(s, &code) < 0)
 		return s->report->transfer != 0 ? -EINTR : -ECANCELED;
 	if (c->deadline != 0 && now >= c->deadline)
@@ -247,7 +250,7 @@ conn_need(struct session *s, size_t n, bool idle)
 			since = 0;
 			continue;
 		}
-		r = idle && buf_len(&c->in) == 0 ? wait_idle(s) : wait_input(s, &since);
+		r = idle && buf_len(&c->in) == 0 ? wait_idle(s) : wait_input(s, idle, &since);
 		if (r < 0)
 			return r;
 	}
@@ -269,7 +272,7 @@ conn_read_body(struct session *s, void *dst, size_t size)
 		if (c->eof)
 			return -ENODATA;
 		(void)push(c);
-		r = wait_input(s, &since);
+		r = wait_input(s, false, &since);
 		if (r < 0)
 			return r;
 	}

@@ -47,7 +47,7 @@ dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_
 	len = frame_length(buf_data(&s->conn.in));
 	if (len < 0)
 		return len;
-	r = conn_need(s, FRAME_PREFIX + (size_t)len, false);
+	r = conn_need(s, FRAME_PREFIX + (size_t)len, idle);
 	if (r < 0)
 		return r;
 	r = message_parse((const char *)buf_data(&s->conn.in) + FRAME_PREFIX, (size_t)len, &object);

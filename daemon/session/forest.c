@@ -8,22 +8,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/session/mounts.h"
 #include "lib/err.h"
 #include "lib/own.h"
 #include "lib/text.h"
 
-/* A cursor begins with how many mounts were shown and which tree was walked, 16 bits each, in hex.
- */
-enum { CURSOR_HEAD = 4, TREES_MAX = UINT16_MAX };
+/* A cursor begins with mounts shown and the tree under way, 16 bits each, in hex. */
+enum { CURSOR_HEAD = 4 };
 
 struct forest {
 	struct session *s;
 	unsigned need;
 	bool recursive;
-	size_t skip;   /* bytes of a name in the namespace that are the start's own */
-	char **mounts; /* names in the namespace that shares put there, parents first */
-	size_t n_mounts, shown;
-	size_t tree; /* under way or next: 0 is the start's, i + 1 that of mounts[i] */
+	struct mounts mounts;
+	size_t shown; /* of mounts */
+	size_t tree;  /* under way or next: 0 is the start's, i + 1 that of mounts i */
 	struct walk *walk;
 	struct place start;
 	size_t prefix; /* length of the tree's path in path */
@@ -34,90 +33,6 @@ struct entry_stat
 forest_virtual(void)
 {
 	return (struct entry_stat){ .mode = S_IFDIR | 0555 };
-}
-
-static bool
-is_beneath(const char *path, const char *name)
-{
-	size_t len = strlen(name);
-
-	return len == 0 || (strncmp(path, name, len) == 0 && path[len] == '/');
-}
-
-bool
-forest_crosses(const struct session *s, const char *name)
-{
-	for (size_t i = 0; i < s->config->n_shares; i++)
-		if (strcmp(s->config->shares[i].path, name) == 0 ||
-		    is_beneath(s->config->shares[i].path, name))
-			return true;
-	return false;
-}
-
-/* ---- what shares put beneath the start */
-
-struct children {
-	struct forest *f;
-	const char *parent;
-};
-
-static int
-add_mount(void *userdata, const char *name, size_t len)
-{
-	struct children *c = userdata;
-	struct forest *f = c->f;
-	size_t parent = strlen(c->parent), at = parent + (parent > 0);
-	auto_free char *full = malloc(at + len + 1);
-	char **more;
-
-	more = reallocarray(f->mounts, f->n_mounts + 1, sizeof(*more));
-	if (more != NULL)
-		f->mounts = more;
-	if (more == NULL || full == NULL || f->n_mounts == TREES_MAX - 1)
-		return -ENOMEM;
-	memcpy(full, c->parent, parent);
-	if (parent > 0)
-		full[parent] = '/';
-	memcpy(full + at, name, len);
-	full[at + len] = '\0';
-	f->mounts[f->n_mounts++] = take_ptr(full);
-	return 0;
-}
-
-static int
-find_mounts(struct forest *f)
-{
-	struct children c = { .f = f, .parent = f->start.name };
-	int r;
-
-	r = shares_children(f->s, c.parent, add_mount, &c);
-	for (size_t i = 0; r >= 0 && f->recursive && i < f->n_mounts; i++) {
-		c.parent = f->mounts[i];
-		r = shares_children(f->s, c.parent, add_mount, &c);
-	}
-	return r;
-}
-
-static bool
-is_mount(const struct forest *f, const char *path)
-{
-	for (size_t i = 0; i < f->n_mounts; i++)
-		if (strcmp(f->mounts[i] + f->skip, path) == 0)
-			return true;
-	return false;
-}
-
-/* Whether some share, seen or not, has its root at path below the start. */
-static bool
-is_share(const struct forest *f, const char *path)
-{
-	const struct config *c = f->s->config;
-
-	for (size_t i = 0; i < c->n_shares; i++)
-		if (is_beneath(c->shares[i].path, f->start.name) &&
-		    strcmp(c->shares[i].path + f->skip, path) == 0)
-			return true;
-	return false;
 }
 
 /* ---- one directory of a share */
@@ -147,19 +62,11 @@ open_place(struct forest *f, const struct place *p, int *ret)
 	return 0;
 }
 
-static int
-locate_mount(struct forest *f, size_t i, struct place *ret)
-{
-	const struct message_name name = { .data = f->mounts[i], .len = strlen(f->mounts[i]) };
-
-	return shares_locate(f->s, &name, ret);
-}
-
 /* Puts the path of a mount into f->path. Returns its length. */
 static size_t
 set_path(struct forest *f, size_t mount)
 {
-	const char *path = f->mounts[mount] + f->skip;
+	const char *path = mounts_path(&f->mounts, mount);
 	size_t len = strlen(path);
 
 	memcpy(f->path, path, len + 1);
@@ -190,7 +97,7 @@ show_mount(struct forest *f, size_t i, struct forest_item *ret)
 	struct place p;
 	int r;
 
-	r = locate_mount(f, i, &p);
+	r = mounts_locate(&f->mounts, i, &p);
 	if (r < 0)
 		return r;
 	*ret = (struct forest_item){ .path = f->path, .path_len = set_path(f, i), .dir = -1 };
@@ -203,7 +110,7 @@ show_mount(struct forest *f, size_t i, struct forest_item *ret)
 static size_t
 n_trees(const struct forest *f)
 {
-	return 1 + (f->recursive ? f->n_mounts : 0);
+	return 1 + (f->recursive ? f->mounts.n : 0);
 }
 
 /* Opens the tree f->tree. 1: f->walk is there; 0: it has none of its own; negative: it cannot be
@@ -218,9 +125,8 @@ open_tree(struct forest *f)
 		f->prefix = 0;
 		r = open_place(f, &f->start, &fd);
 	} else {
-		r = locate_mount(f, f->tree - 1, &p);
-		/* what only leads to a share is part of another tree; the rest was told with its
-		 * entry */
+		r = mounts_locate(&f->mounts, f->tree - 1, &p);
+		/* what only leads to shares is in another tree; a refusal was told before */
 		if (r < 0 || p.share == PLACE_VIRTUAL || p.rest[0] != '\0' ||
 		    shares_authorise(f->s, &p, f->need | RIGHT_LIST) < 0)
 			return 0;
@@ -264,11 +170,11 @@ show_item(struct forest *f, const struct walk_item *w, struct forest_item *ret)
 	if (f->prefix > 0)
 		f->path[f->prefix] = '/';
 	memcpy(f->path + at, w->path, w->path_len + 1);
-	if (is_share(f, f->path)) {
+	if (mounts_is_share(&f->mounts, f->path)) {
 		walk_skip(f->walk);
 		return 0;
 	}
-	if (is_mount(f, f->path))
+	if (mounts_has(&f->mounts, f->path))
 		return 0;
 	*ret = (struct forest_item){
 		.path = f->path,
@@ -322,8 +228,7 @@ forest_new(struct session *s, const struct place *start, unsigned need, bool rec
 	f->recursive = recursive;
 	f->start = *start;
 	f->start.rest = f->start.name + (start->rest - start->name);
-	f->skip = strlen(start->name) + (start->name[0] != '\0');
-	r = find_mounts(f);
+	r = mounts_find(&f->mounts, s, f->start.name, recursive);
 	if (r >= 0)
 		r = open_tree(f);
 	if (r < 0) {
@@ -340,9 +245,7 @@ forest_free(struct forest *f)
 	if (f == NULL)
 		return NULL;
 	walk_free(f->walk);
-	for (size_t i = 0; i < f->n_mounts; i++)
-		free(f->mounts[i]);
-	free(f->mounts);
+	mounts_done(&f->mounts);
 	free(f);
 	return NULL;
 }
@@ -352,7 +255,7 @@ forest_next(struct forest *f, struct forest_item *ret)
 {
 	int r;
 
-	if (f->shown < f->n_mounts)
+	if (f->shown < f->mounts.n)
 		return show_mount(f, f->shown++, ret);
 	do
 		r = f->tree < n_trees(f) ? next_of_tree(f, ret) : 0;
@@ -371,7 +274,7 @@ forest_cursor(const struct forest *f, char **ret)
 	auto_free char *walk = NULL;
 	int r;
 
-	if (f->walk != NULL && f->shown == f->n_mounts) {
+	if (f->walk != NULL && f->shown == f->mounts.n) {
 		r = walk_cursor(f->walk, &walk);
 		if (r < 0)
 			return r;
@@ -380,12 +283,11 @@ forest_cursor(const struct forest *f, char **ret)
 	return r < 0 ? -ENOMEM : 0;
 }
 
-/* Whether the walk is still in the tree that it began in: a cursor may not lead into another share.
- */
+/* Whether the walk is still in its tree: a cursor may not lead into another share. */
 static bool
 is_within(struct forest *f)
 {
-	const struct config *c = f->s->config;
+	const char *tree = f->tree > 0 ? mounts_path(&f->mounts, f->tree - 1) : "";
 	size_t len, at = f->prefix + (f->prefix > 0);
 	const char *where = walk_where(f->walk, &len);
 
@@ -393,15 +295,7 @@ is_within(struct forest *f)
 		f->path[f->prefix] = '/';
 	memcpy(f->path + at, where, len);
 	f->path[at + len] = '\0';
-	for (size_t i = 0; i < c->n_shares; i++) {
-		const char *root = c->shares[i].path + f->skip;
-
-		if (!is_beneath(c->shares[i].path, f->start.name) || strlen(root) <= f->prefix)
-			continue;
-		if (strcmp(f->path, root) == 0 || is_beneath(f->path, root))
-			return false;
-	}
-	return true;
+	return !mounts_left(&f->mounts, tree, f->path);
 }
 
 static int
@@ -432,8 +326,8 @@ forest_seek(struct forest *f, const char *cursor)
 	tree = head[2] | (size_t)head[3] << 8;
 	cursor += 2 * CURSOR_HEAD;
 	inside = cursor[0] != '\0';
-	if (shown > f->n_mounts || tree > n_trees(f) || (inside && tree == n_trees(f)) ||
-	    (shown < f->n_mounts && (tree > 0 || inside)))
+	if (shown > f->mounts.n || tree > n_trees(f) || (inside && tree == n_trees(f)) ||
+	    (shown < f->mounts.n && (tree > 0 || inside)))
 		return -FTD_E_bad_request;
 	f->shown = shown;
 	if (tree > 0)

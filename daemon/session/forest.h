@@ -36,11 +36,8 @@ int forest_next(struct forest *f, struct forest_item *ret);
 /* An opaque text that forest_seek() of a fresh forest over the same start goes on after. The caller
  * frees *ret. */
 int forest_cursor(const struct forest *f, char **ret);
-/* 0; -FTD_E_bad_request: no cursor of such a forest; or why a directory on the way cannot be read.
- */
+/* 0; -FTD_E_bad_request: no cursor of such a forest; or why a directory cannot be read. */
 int forest_seek(struct forest *f, const char *cursor);
 
 /* What a directory looks like that is only there because shares are beneath it. */
 struct entry_stat forest_virtual(void);
-/* Whether name is another share's, visible to the subject or not, or holds one. */
-bool forest_crosses(const struct session *s, const char *name);

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "daemon/session/forest.h"
+#include "daemon/session/mounts.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -38,7 +38,7 @@ names_open_parent(struct session *s, const struct place *p, const char **ret_lea
 		*ret_why = "this is a share, not a name in one";
 		return -FTD_E_permission;
 	}
-	if (forest_crosses(s, p->name)) {
+	if (mounts_crosses(s, p->name)) {
 		*ret_why = "another share lies beneath this name";
 		return -FTD_E_permission;
 	}

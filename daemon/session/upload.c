@@ -1,7 +1,7 @@
 #include "daemon/session/upload.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -10,14 +10,14 @@
 #include "lib/frame.h"
 #include "lib/own.h"
 
-enum { MODE_MAX = 07777, FIELD_FILESIZE = 0 };
+enum { FIELD_FILESIZE };
 
 #define AT(field) offsetof(struct upload_args, field)
 static const struct message_field fields[] = {
 	[FIELD_FILESIZE] = { "filesize", MESSAGE_NULLABLE, AT(filesize), INT64_MAX, false },
 	{ "filename", MESSAGE_NAME, AT(filename), FRAME_HEADER_MAX, true },
 	{ "mtime_ns", MESSAGE_INT, AT(mtime_ns), 0, false },
-	{ "mode", MESSAGE_UINT, AT(mode), MODE_MAX, false },
+	{ "mode", MESSAGE_UINT, AT(mode), UINT32_MAX, false },
 	{ "parents", MESSAGE_BOOL, AT(parents), 0, false },
 	{ "expect", MESSAGE_BOOL, AT(expect), 0, false },
 	{ "digest", MESSAGE_STR, AT(digest), DIGEST_TEXT_MAX, false },
@@ -44,6 +44,13 @@ upload_refusal(struct upload *u, int r, const char *key, json_t *value)
 	return r;
 }
 
+static int
+because(struct upload *u, int r, const char *message)
+{
+	(void)snprintf(u->message, sizeof(u->message), "%s", message);
+	return r;
+}
+
 /* ---- the request */
 
 static bool
@@ -65,33 +72,45 @@ read_size(struct upload *u, const struct request *rq)
 			       &why) == 0 &&
 		has_number(rq, "filesize");
 	t->expected = known ? u->args.filesize : rq->has_body && !rq->more ? rq->body : UINT64_MAX;
-	t->rest.more = rq->more;
-	t->rest.bytes = rq->has_body || rq->more ? rq->body : t->expected;
-	if (rq->more || rq->has_body || known)
-		return 0;
-	t->rest.bytes = 0;
-	t->close = true;
-	(void)memcpy(u->message, "filesize or body is needed",
-		     sizeof("filesize or body is needed"));
-	return -FTD_E_bad_request;
+	if (!known && !rq->has_body && !rq->more) {
+		t->close = true;
+		return because(u, -FTD_E_bad_request, "filesize or body is needed");
+	}
+	u->body.more = rq->more;
+	u->body.bytes = rq->has_body || rq->more ? rq->body : t->expected;
+	/* who expects sends nothing before the final answer, or continue, whatever else is wrong */
+	if (!json_is_true(json_object_get(rq->object, "expect")))
+		t->rest = u->body;
+	return 0;
 }
 
 static int
-read_how(struct upload *u)
+read_words(struct upload *u)
 {
-	static const char why[] = "if_exists must be replace, fail or keep_both";
-	int r = claim_how(&u->args.if_exists, PUBLISH_REPLACE, &u->publish.how);
+	const struct message_str *digest = &u->args.digest, *match = &u->args.if_match;
+	struct transfer *t = &u->transfer;
+	int r;
 
+	r = claim_how(&u->args.if_exists, PUBLISH_REPLACE, &u->publish.how);
 	if (r < 0)
-		(void)memcpy(u->message, why, sizeof(why));
-	return r;
+		return because(u, r, "if_exists must be replace, fail or keep_both");
+	if (match->data != NULL) {
+		u->publish.match = true;
+		memcpy(u->publish.etag, match->data, match->len + 1);
+	}
+	if (digest->data == NULL)
+		return 0;
+	r = digest_parse(digest->data, digest->len, &t->digest, &t->has_digest);
+	return r < 0 ? because(u, r,
+			       "digest must be xxh3, sha256 or blocks, or one of them with its "
+			       "hex digits")
+		     : 0;
 }
 
 int
 upload_read(struct upload *u, const struct request *rq)
 {
 	struct transfer *t = &u->transfer;
-	const struct message_str *match = &u->args.if_match;
 	uint64_t has;
 	int r;
 
@@ -102,20 +121,13 @@ upload_read(struct upload *u, const struct request *rq)
 	if (r == 0)
 		r = dispatch_read(rq, fields, ARRAY_SIZE(fields), &u->args, &has, u->message);
 	if (r == 0)
-		r = read_how(u);
-	if (r == 0 && u->args.digest.data != NULL)
-		r = digest_parse(u->args.digest.data, u->args.digest.len, &t->digest,
-				 &t->has_digest);
+		r = read_words(u);
 	if (r < 0)
 		return r;
 	u->has_mtime = has_number(rq, "mtime_ns");
 	u->has_mode = has_number(rq, "mode");
-	if (match->data != NULL) {
-		u->publish.match = true;
-		memcpy(u->publish.etag, match->data, match->len + 1);
-	}
 	/* what the client said twice must agree */
-	return rq->more || t->rest.bytes == t->expected ? 0 : -FTD_E_size_mismatch;
+	return rq->more || u->body.bytes == t->expected ? 0 : -FTD_E_size_mismatch;
 }
 
 /* ---- the body, and after it */
@@ -177,6 +189,7 @@ give_up(struct session *s, struct upload *u, int r)
 		message = gap_reason(s, u->message);
 	if (s->report->transfer != 0)
 		report_transfer_end(s, err_code(r), message);
+	publish_done(s, &u->publish); /* what came is void; what still comes may take its time */
 	if (u->transfer.close)
 		(void)upload_refusal(u, r, "close", json_true());
 	end = refuse(s, u->rq, &u->transfer.rest, r, message, take_ptr(u->extra));
@@ -195,7 +208,7 @@ static bool
 is_alone(const struct upload *u)
 {
 	return u->args.expect || u->publish.match || u->publish.how == PUBLISH_KEEP_BOTH ||
-	       u->transfer.rest.more || u->transfer.expected > SESSION_SMALL;
+	       u->body.more || u->transfer.expected > SESSION_SMALL;
 }
 
 /* Content, and publishing at once or with those that follow. */
@@ -216,12 +229,9 @@ carry_out(struct session *s, struct upload *u, bool alone)
 static int
 serve(struct session *s, struct upload *u)
 {
-	struct refuse_rest rest = u->transfer.rest;
 	bool alone = is_alone(u);
 	int r = 0, flushed;
 
-	if (u->args.expect) /* nothing is sent before the final answer, or continue */
-		u->transfer.rest = (struct refuse_rest){ 0 };
 	if (alone)
 		r = group_flush(s);
 	if (r < 0)
@@ -238,10 +248,9 @@ serve(struct session *s, struct upload *u)
 		return give_up(s, u, r);
 	if (r == 1)
 		return answer_unchanged(s, u);
-	if (u->args.expect) {
-		u->transfer.rest = rest;
+	if (u->args.expect)
 		r = reply_continue(s, u->rq);
-	}
+	u->transfer.rest = u->body;
 	return r < 0 ? upload_lost(s, r) : carry_out(s, u, alone);
 }
 

@@ -23,8 +23,9 @@ struct upload {
 	struct upload_args args;
 	bool has_mtime, has_mode;
 	struct place place;
-	struct transfer transfer;
-	struct publish publish; /* what group_add() or publish_all() gets */
+	struct refuse_rest body;  /* what follows, at once or after continue */
+	struct transfer transfer; /* its rest: what is on its way now */
+	struct publish publish;   /* what group_add() or publish_all() gets */
 
 	/* of a refusal; extra also: the receipt of what is unchanged */
 	char message[BOARD_TEXT_MAX]; /* "": the usual */

@@ -146,8 +146,7 @@ walk_free(struct walk *w)
 	return NULL;
 }
 
-/* What stands between the path of the level and a name in it is one '/', but nothing at the start.
- */
+/* Where a name goes behind the path of the level: after a '/', but at once at the start. */
 static size_t
 leaf_at(const struct level *l)
 {
@@ -324,8 +323,7 @@ walk_cursor(const struct walk *w, char **ret)
 	return 0;
 }
 
-/* Goes into name beneath the deepest directory as walk_next() would. 1 entered, 0: no longer there.
- */
+/* Goes into name beneath the deepest directory as walk_next() would. 1; 0: no longer there. */
 static int
 seek_enter(struct walk *w, const char *name, size_t len)
 {
