@@ -6,9 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include "lib/digest.h"
 #include "lib/own.h"
 #include "tests/role/talk.h"
 #include "tests/unit/unit.h"
@@ -45,95 +43,6 @@ uploads_and_answers(void **state)
 	assert_int_equal(h.report->uploads, 3);
 	assert_int_equal(h.report->bytes_in, 3004096);
 	assert_int_equal(h.report->transfer, 0);
-	host_end(&h);
-}
-
-static void
-mode_time_and_parents(void **state)
-{
-	struct host h;
-	struct stat st;
-
-	(void)state;
-	host_start(&h, 0, "", "");
-	put(&h, json_pack("{s:s, s:s, s:i, s:i, s:I, s:b}", "opt", "upload", "filename",
-			  "/a/b/c/file", "filesize", 3, "mode", 0611, "mtime_ns",
-			  (json_int_t)-1500000000, "parents", 1));
-	assert_int_equal(wire_put_body(&h.wire, "abc", 3), 0);
-	expect_status(&h, "ok");
-	assert_int_equal(fstatat(root, "a/b/c/file", &st, 0), 0);
-	assert_int_equal(st.st_mode, S_IFREG | 0611);
-	assert_int_equal(st.st_mtim.tv_sec, -2);
-	assert_int_equal(st.st_mtim.tv_nsec, 500000000);
-	host_end(&h);
-}
-
-static void
-pieces_and_holes(void **state)
-{
-	auto_free uint8_t *body = random_bytes(2000000);
-	struct digest *d;
-	struct digest_value v;
-	char text[DIGEST_TEXT_MAX];
-	struct host h;
-	struct stat st;
-
-	(void)state;
-	assert_int_equal(digest_new(DIGEST_SHA256, &d), 0);
-	digest_update(d, body, 2000000);
-	digest_update_zeros(d, 1 << 30);
-	digest_update(d, "end", 3);
-	digest_final(d, &v);
-	d = digest_free(d);
-
-	host_start(&h, 0, "", "");
-	put(&h, json_pack("{s:s, s:s, s:b, s:s, s:n, s:i}", "opt", "upload", "filename", "/p",
-			  "more", 1, "digest", "sha256", "filesize", "body", 7));
-	assert_int_equal(wire_put_body(&h.wire, body, 7), 0);
-	put(&h, json_pack("{s:b}", "more", 1)); /* a sign of life */
-	put(&h, json_pack("{s:b, s:i, s:i}", "more", 1, "body", 2000000 - 7, "hole", 1 << 30));
-	assert_int_equal(wire_put_body(&h.wire, body + 7, 2000000 - 7), 0);
-	put(&h, json_pack("{s:i, s:s}", "body", 3, "digest", digest_format(&v, text)));
-	assert_int_equal(wire_put_body(&h.wire, "end", 3), 0);
-	auto_json json_t *receipt = get(&h);
-
-	assert_text(receipt, "digest", text);
-	assert_int_equal(fstatat(root, "p", &st, 0), 0);
-	assert_int_equal(st.st_size, 2000000 + (1 << 30) + 3);
-	assert_true(st.st_blocks * 512 < 4000000);
-	host_end(&h);
-}
-
-static void
-what_the_content_is_must_be_true(void **state)
-{
-	struct host h;
-
-	(void)state;
-	host_start(&h, 0, "", "");
-	put(&h, json_pack("{s:s, s:s, s:i, s:s}", "opt", "upload", "filename", "/x", "filesize", 3,
-			  "digest", "xxh3:00000000000000000000000000000000"));
-	assert_int_equal(wire_put_body(&h.wire, "abc", 3), 0);
-	expect_code(&h, "digest_mismatch");
-	put(&h, json_pack("{s:s, s:s, s:i, s:b, s:i}", "opt", "upload", "filename", "/x",
-			  "filesize", 9, "more", 1, "body", 3));
-	assert_int_equal(wire_put_body(&h.wire, "abc", 3), 0);
-	put(&h, json_object());
-	expect_code(&h, "size_mismatch");
-	put(&h, json_pack("{s:s, s:s, s:i, s:b, s:i}", "opt", "upload", "filename", "/x",
-			  "filesize", 1, "more", 1, "body", 3));
-	assert_int_equal(wire_put_body(&h.wire, "abc", 3), 0);
-	put(&h, json_object());
-	expect_code(&h, "size_mismatch");
-	put(&h, json_pack("{s:s, s:s, s:b}", "opt", "upload", "filename", "/x", "more", 1));
-	put(&h, json_pack("{s:s, s:s}", "status", "error", "code", "cancelled"));
-	expect_code(&h, "cancelled");
-	put(&h, json_pack("{s:s, s:s, s:b}", "opt", "upload", "filename", "/x", "more", 1));
-	put(&h, json_pack("{s:s}", "digest", "sha256:00"));
-	expect_code(&h, "bad_request");
-	assert_missing("x");
-	assert_no_orphan();
-	expect_ping(&h);
 	host_end(&h);
 }
 
@@ -229,31 +138,6 @@ requests_out_of_the_ordinary(void **state)
 	expect_code(&h, "bad_request");
 	expect_end(&h);
 	assert_content("n", "ok", 2);
-	host_end(&h);
-}
-
-static void
-names_that_are_refused(void **state)
-{
-	static const char *const names[] = { "",        "/",       "..",         "/../x",
-					     "/a//b",   "/.",      "/x/../y",    "/.ftd/x",
-					     "/.ftd-x", "/a/.ftd", "/missing/x", "/dir" };
-	static const char *const codes[] = { "bad_name", "not_a_file", "bad_name",  "bad_name",
-					     "bad_name", "bad_name",   "bad_name",  "bad_name",
-					     "bad_name", "bad_name",   "not_found", "not_a_file" };
-	struct host h;
-
-	(void)state;
-	assert_int_equal(mkdirat(root, "dir", 0700), 0);
-	host_start(&h, 0, "", "");
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		put_upload(&h, names[i], "body", 4);
-		auto_json json_t *answer = get(&h);
-
-		assert_text(answer, "code", codes[i]);
-	}
-	expect_ping(&h);
-	assert_no_orphan();
 	host_end(&h);
 }
 
@@ -373,31 +257,20 @@ half_close(void **state)
 	host_end(&h);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, talk_make_root, talk_remove_root)
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(uploads_and_answers, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(mode_time_and_parents, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(pieces_and_holes, talk_make_root, talk_remove_root),
-		cmocka_unit_test_setup_teardown(what_the_content_is_must_be_true, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(broken_frames, talk_make_root, talk_remove_root),
-		cmocka_unit_test_setup_teardown(every_truncation_ends_quietly, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(requests_out_of_the_ordinary, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(names_that_are_refused, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(pipelined_uploads, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(order_in_a_pipeline, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(written_ahead_without_reading, talk_make_root,
-						talk_remove_root),
-		cmocka_unit_test_setup_teardown(half_close, talk_make_root, talk_remove_root),
+		TEST(uploads_and_answers),
+		TEST(broken_frames),
+		TEST(every_truncation_ends_quietly),
+		TEST(requests_out_of_the_ordinary),
+		TEST(pipelined_uploads),
+		TEST(order_in_a_pipeline),
+		TEST(written_ahead_without_reading),
+		TEST(half_close),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
