@@ -1,5 +1,6 @@
 """Fixtures of the system and hostile tests."""
 import resource
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +18,12 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "service: boots a systemd of its own; left out with sanitizers")
 
 
+def terminate(*_):
+    raise KeyboardInterrupt
+
+
 def pytest_sessionstart():
+    signal.signal(signal.SIGTERM, terminate)  # fixtures end what they have started
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
