@@ -59,7 +59,7 @@ static const struct message_field entry_fields[] = {
 	  .offset = offsetof(struct entry, name),
 	  .max = ANSWER_NAME_MAX },
 	ENTRY_STRING("type", type_text, 16),
-	ENTRY_STRING("etag", etag, 256),
+	ENTRY_STRING("etag", etag, ANSWER_ETAG_MAX),
 	ENTRY_STRING("code", code, 64),
 	{ .key = "filesize",
 	  .type = MESSAGE_UINT,

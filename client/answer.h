@@ -12,7 +12,7 @@
 
 #include "lib/message.h"
 
-enum { ANSWER_BODY_MAX = 64 << 20, ANSWER_NAME_MAX = 4095 };
+enum { ANSWER_BODY_MAX = 64 << 20, ANSWER_NAME_MAX = 4095, ANSWER_ETAG_MAX = 256 };
 
 /* What any frame may have. Strings are borrowed from object. */
 struct answer {

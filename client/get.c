@@ -183,7 +183,7 @@ get_source(struct get *g, const struct url *url, const struct destination *d, co
 		report_failure(&g->client->report, name, &f);
 		return 0;
 	}
-	return get_file(g, url, d->dir, leaf, shown, false);
+	return get_file(g, url, d->dir, leaf, shown, false, 0);
 }
 
 /* ---- to the standard output ---- */

@@ -15,7 +15,8 @@
 struct get {
 	struct client *client;
 	struct fetch fetch;
-	bool fresh; /* a directory was made that was not there before */
+	bool fresh;     /* a directory was made that was not there before */
+	unsigned ahead; /* answers that come on this connection behind the one read now */
 };
 
 /* A directory here that a tree goes into. Everything below is opened beneath root. */
@@ -44,10 +45,15 @@ void get_place_done(struct get_place *p);
  */
 int get_wanted(struct get *g, int dir, const char *leaf, const char *shown);
 
-/* One file into dir under leaf (PATH_COMPONENT_MAX + 1 bytes, may change). Tries again as the user
- * wants; what goes wrong with it alone is told. 0, or negative when all is over, told too. */
+/* Sends the request for a file, from offset on, if it still is the version etag ("": any). */
 int
-get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown, bool inside);
+get_ask(struct get *g, const struct url *url, uint64_t offset, const char *etag, struct failure *f);
+
+/* One file into dir under leaf (PATH_COMPONENT_MAX + 1 bytes, may change). asked: id of the
+ * get_ask() whose answer comes next on this connection, 0: none. Tries again as the user wants;
+ * what goes wrong with it alone is told. 0, or negative when all is over, told too. */
+int get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown,
+	     bool inside, uint64_t asked);
 
 /* Tells what came, and counts it. */
 void get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size,

@@ -10,7 +10,7 @@
 #include "lib/num.h"
 #include "lib/own.h"
 
-enum { CHANGES_MAX = 3, ETAG_MAX = 256 };
+enum { CHANGES_MAX = 3 };
 
 /* One file on its way. */
 struct arriving {
@@ -20,9 +20,8 @@ struct arriving {
 	struct part part;
 	struct part_facts facts;
 	uint64_t size, resumed, began_usec;
-	char
-	    etag[ETAG_MAX + 1]; /* of what the held bytes were compared with; "": nothing is held */
-	uint64_t id;
+	char etag[ANSWER_ETAG_MAX + 1]; /* the held bytes were compared with it; "": none */
+	uint64_t asked;                 /* id of a request that is sent already; 0: none */
 };
 
 struct part_facts
@@ -104,9 +103,10 @@ compare_held(struct arriving *x, uint64_t held, struct failure *f)
 		answer_done(&a);
 		return failure_protocol(f, "what stat says is no entry");
 	}
-	if (e.etag.data != NULL && e.etag.len <= ETAG_MAX)
+	if (e.etag.data != NULL) {
 		memcpy(x->etag, e.etag.data, e.etag.len);
-	x->etag[e.etag.data != NULL ? e.etag.len : 0] = '\0';
+		x->etag[e.etag.len] = '\0';
+	}
 	if (held > e.filesize)
 		held = e.filesize;
 	r = e.type == ENTRY_FILE && x->etag[0] != '\0' ? 1 : 0;
@@ -138,21 +138,21 @@ look_at_held(struct arriving *x, struct failure *f)
 							    : 0;
 }
 
-static int
-ask(struct arriving *x, struct failure *f)
+int
+get_ask(struct get *g, const struct url *url, uint64_t offset, const char *etag, struct failure *f)
 {
-	struct client *c = x->get->client;
-	json_t *rq = session_request("download", x->url);
+	struct client *c = g->client;
+	json_t *rq = session_request("download", url);
 
 	if (rq != NULL) {
 		(void)json_object_set_new(rq, "digest",
 					  json_string(digest_name(c->options.digest)));
 		(void)json_object_set_new(rq, "holes", json_true());
 	}
-	if (rq != NULL && x->resumed > 0) {
-		(void)json_object_set_new(rq, "offset", json_integer((json_int_t)x->resumed));
-		(void)json_object_set_new(rq, "if_match", json_string(x->etag));
-	}
+	if (rq != NULL && offset > 0)
+		(void)json_object_set_new(rq, "offset", json_integer((json_int_t)offset));
+	if (rq != NULL && etag[0] != '\0')
+		(void)json_object_set_new(rq, "if_match", json_string(etag));
 	return session_send(&c->session, rq, f);
 }
 
@@ -203,13 +203,16 @@ attempt(struct arriving *x, struct failure *f)
 {
 	struct session *session = &x->get->client->session;
 	bool first = true, more = true;
-	uint64_t id;
-	int r;
+	uint64_t id = x->asked;
+	int r = 0;
 
-	r = look_at_held(x, f);
-	if (r == 0)
-		r = ask(x, f);
-	id = session->last_id;
+	if (id == 0) {
+		r = look_at_held(x, f);
+		if (r == 0)
+			r = get_ask(x->get, x->url, x->resumed, x->etag, f);
+		id = session->last_id;
+	}
+	x->asked = 0;
 	while (r == 0 && more)
 		r = take(x, id, &first, &more, f);
 	if (r == 0)
@@ -231,43 +234,64 @@ fetch_all(struct arriving *x, struct failure *f)
 
 	for (;;) {
 		r = session_open(session, x->url, f);
-		if (r < 0)
-			return r;
-		r = attempt(x, f);
+		if (r == 0)
+			r = attempt(x, f);
 		if (r == 0)
 			return 0;
 		if (strcmp(f->code, "changed") == 0 && x->resumed > 0 && ++changes < CHANGES_MAX)
-			continue; /* between the comparison and the download */
-		if (f->scope != FAILURE_CONNECTION && !f->again)
+			r = 1; /* between the comparison and the download */
+		else if (f->scope != FAILURE_CONNECTION && !f->again)
 			return r;
-		r = session_again(session, f);
+		if (x->get->ahead > 0)
+			session_close(session); /* other answers would come first */
+		r = r > 0 ? 0 : session_again(session, f);
 		if (r < 0)
 			return r;
 	}
 }
 
-int
-get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown, bool inside)
+/* The place for it. 1: ready; 0: skipped; negative (f). */
+static int
+prepare(struct arriving *x, int dir, const char *leaf, struct failure *f)
 {
-	struct arriving x = { .get = g, .url = url, .shown = shown, .began_usec = clock_usec() };
+	int r;
+
+	r = get_wanted(x->get, dir, leaf, x->shown);
+	if (r > 0) {
+		r = part_open(dir, leaf, &x->part);
+		if (r == 0)
+			return 1;
+	}
+	if (r == -EEXIST)
+		return failure_set(f, FAILURE_ITEM, err_exit_status("exists"), "exists", "%s",
+				   err_text(-FTD_E_exists));
+	if (r < 0)
+		return failure_set(f, FAILURE_ITEM, STATUS_LOCAL, "local", "%s", err_text(r));
+	return 0;
+}
+
+int
+get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown, bool inside,
+	 uint64_t asked)
+{
+	struct arriving x = { .get = g,
+			      .url = url,
+			      .shown = shown,
+			      .part = { .fd = -1 },
+			      .began_usec = clock_usec(),
+			      .asked = asked };
 	struct failure f;
 	int r;
 
-	r = get_wanted(g, dir, leaf, shown);
+	r = prepare(&x, dir, leaf, &f);
+	if (asked != 0 && (r <= 0 || part_held(&x.part) != 0)) {
+		session_close(&g->client->session); /* what was asked for is not wanted like that */
+		x.asked = 0;
+	}
 	if (r == 0)
 		return 0;
-	if (r == -EEXIST)
-		(void)failure_set(&f, FAILURE_ITEM, err_exit_status("exists"), "exists", "%s",
-				  err_text(-FTD_E_exists));
-	else if (r > 0)
-		r = part_open(dir, leaf, &x.part);
-	if (r < 0 && r != -EEXIST)
-		(void)failure_set(&f, FAILURE_ITEM, STATUS_LOCAL, "local", "%s", err_text(r));
-	if (r < 0) {
-		report_failure(&g->client->report, shown, &f);
-		return 0;
-	}
-	r = fetch_all(&x, &f);
+	if (r > 0)
+		r = fetch_all(&x, &f);
 	if (r == 0)
 		r = get_publish(g, &x.part, leaf, &x.facts, &f);
 	part_done(&x.part);

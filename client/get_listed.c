@@ -9,15 +9,19 @@
 #include "lib/err.h"
 #include "lib/own.h"
 
-enum { PAGE = 1000, AFTER_MAX = 32 << 10 };
+enum { PAGE = 1000, AHEAD_MAX = 256, SMALL = 1 << 20, AFTER_MAX = 32 << 10 };
 
-/* A directory fetched file by file, a page of the listing at a time. */
+/* A directory fetched file by file, a page of the listing at a time. Small files are asked for
+ * ahead. */
 struct listed {
 	struct get *get;
 	const struct url *url;
 	struct get_place *place;
 	bool changed_only;
-	json_t *page; /* entries, at most PAGE */
+	json_t *page;         /* entries, at most PAGE */
+	uint64_t asked[PAGE]; /* ids of requests sent for them; 0: none */
+	size_t next;          /* the first that has not been thought of */
+	uint64_t connection;  /* over which they were sent */
 	char after[AFTER_MAX + 1];
 };
 
@@ -50,8 +54,83 @@ is_there(int dir, const char *leaf, const struct entry *e)
 		   e->mtime_ns;
 }
 
+/* ---- ahead ---- */
+
+/* What will be done about the entry: 1: fetched at once, when asked for ahead; 0: nothing over this
+ * connection; -1: only its turn will tell. */
 static int
-get_one(struct listed *l, const struct entry *e, const char *shown)
+foresee(struct listed *l, const struct entry *e, struct url *ret_url)
+{
+	const struct options *o = &l->get->client->options;
+	char path[PATH_BYTES_MAX + 1];
+	const char *leaf;
+	struct stat st;
+	bool there;
+	int dir;
+
+	if (e->type != ENTRY_FILE || e->code.data != NULL)
+		return 0;
+	dir = path_from_wire(e->name.data, e->name.len, path) < 0 || !wanted(o, path, false)
+		  ? -1
+		  : get_place_parent(l->place, &e->name, path, &leaf);
+	if (dir < 0 || (l->changed_only && is_there(dir, leaf, e)))
+		return 0;
+	there = fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (there && (o->if_exists == IF_EXISTS_SKIP || o->if_exists == IF_EXISTS_FAIL))
+		return 0;
+	if ((there && S_ISDIR(st.st_mode)) || e->filesize > SMALL || part_is_there(dir, leaf) ||
+	    url_join(l->url, path, ret_url) < 0)
+		return -1;
+	return 1;
+}
+
+/* Asks for small files from number i on, so that their contents come without waiting in between. */
+static void
+ask_ahead(struct listed *l, size_t i)
+{
+	struct get *g = l->get;
+	struct session *session = &g->client->session;
+	struct failure f;
+	struct entry e;
+	struct url url;
+	int r = 0;
+
+	if (l->connection != session->connection || !session->open || l->next < i) {
+		l->connection = session->connection;
+		l->next = i;
+		g->ahead = 0;
+	}
+	while (session->open && r >= 0 && l->next < json_array_size(l->page) &&
+	       g->ahead < AHEAD_MAX) {
+		if (entry_decode(json_array_get(l->page, l->next), &e) < 0)
+			return;
+		r = foresee(l, &e, &url);
+		entry_done(&e);
+		if (r > 0 && get_ask(g, &url, 0, "", &f) < 0)
+			return; /* whoever reads will meet it again */
+		if (r >= 0)
+			l->asked[l->next++] = r > 0 ? session->last_id : 0;
+		g->ahead += r > 0;
+	}
+}
+
+/* The request that was sent for number i, if its answer is the next to come. */
+static uint64_t
+take_asked(struct listed *l, size_t i)
+{
+	struct session *session = &l->get->client->session;
+
+	if (i >= l->next || !session->open || session->connection != l->connection ||
+	    l->asked[i] == 0)
+		return 0;
+	l->get->ahead--;
+	return l->asked[i];
+}
+
+/* ---- one by one ---- */
+
+static int
+get_one(struct listed *l, const struct entry *e, const char *shown, uint64_t asked)
 {
 	char path[PATH_BYTES_MAX + 1], leaf[PATH_COMPONENT_MAX + 1];
 	const char *name;
@@ -61,12 +140,12 @@ get_one(struct listed *l, const struct entry *e, const char *shown)
 	dir = get_place_parent(l->place, &e->name, path, &name);
 	if (dir < 0)
 		return dir;
-	if (l->changed_only && is_there(dir, name, e))
+	if (asked == 0 && l->changed_only && is_there(dir, name, e))
 		return 0;
 	(void)snprintf(leaf, sizeof(leaf), "%s", name);
 	if (url_join(l->url, path, &url) < 0)
 		return -FTD_E_bad_name;
-	return get_file(l->get, &url, dir, leaf, shown, true) < 0 ? 1 : 0;
+	return get_file(l->get, &url, dir, leaf, shown, true, asked) < 0 ? 1 : 0;
 }
 
 static void
@@ -95,7 +174,7 @@ tell_code(struct listed *l, const char *shown, const struct entry *e)
 
 /* 0, or 1 when all is over. */
 static int
-get_entry(struct listed *l, const struct entry *e)
+get_entry(struct listed *l, const struct entry *e, uint64_t asked)
 {
 	const struct options *o = &l->get->client->options;
 	char shown[2 * PATH_BYTES_MAX], path[PATH_BYTES_MAX + 1];
@@ -115,14 +194,17 @@ get_entry(struct listed *l, const struct entry *e)
 	if (e->type == ENTRY_DIR) {
 		r = o->n_include > 0 ? 0 : get_place_directory(l->place, e);
 	} else if (e->type == ENTRY_FILE) {
-		r = get_one(l, e, shown);
+		r = get_one(l, e, shown, asked);
 	} else {
 		report_skipped(&l->get->client->report, shown,
 			       e->type == ENTRY_LINK ? "a symbolic link" : "no regular file");
 		return 0;
 	}
-	if (r < 0)
+	if (r < 0) {
 		tell(l, shown, r);
+		if (asked != 0)
+			session_close(&l->get->client->session); /* its content comes nowhere */
+	}
 	return r > 0;
 }
 
@@ -131,16 +213,18 @@ get_page(struct listed *l)
 {
 	int r = 0;
 
+	l->next = 0;
 	for (size_t i = 0; r == 0 && i < json_array_size(l->page); i++) {
 		struct failure f;
 		struct entry e;
 
+		ask_ahead(l, i);
 		if (entry_decode(json_array_get(l->page, i), &e) < 0) {
 			(void)failure_protocol(&f, "a listing has something that is no entry");
 			report_failure(&l->get->client->report, l->place->name, &f);
 			return 1;
 		}
-		r = get_entry(l, &e);
+		r = get_entry(l, &e, take_asked(l, i));
 		entry_done(&e);
 	}
 	return r;

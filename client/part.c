@@ -80,6 +80,16 @@ part_open(int dir, const char *leaf, struct part *ret)
 	return 0;
 }
 
+bool
+part_is_there(int dir, const char *leaf)
+{
+	char name[PATH_COMPONENT_MAX + 1];
+	struct stat st;
+
+	name_of(leaf, name);
+	return fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 int64_t
 part_held(const struct part *p)
 {

@@ -30,6 +30,9 @@ struct part {
 /* Opens or makes the part of leaf in dir. -EBUSY: another ft writes it; -EPERM: it is not ours. */
 int part_open(int dir, const char *leaf, struct part *ret);
 
+/* Whether there is a part of leaf from an earlier try. */
+bool part_is_there(int dir, const char *leaf);
+
 /* Bytes held so far, or -errno. */
 int64_t part_held(const struct part *p);
 

@@ -7,7 +7,8 @@ enum { RATE_SECONDS = 15 };
 
 struct rate {
 	uint64_t bytes[RATE_SECONDS]; /* by second, a ring */
-	uint64_t first, last; /* seconds of the monotonic clock; last is the newest in the ring */
+	uint64_t last;                /* the newest second in the ring */
+	uint64_t began_usec;
 };
 
 void rate_init(struct rate *r, uint64_t now_usec);

@@ -312,6 +312,7 @@ connect_once(struct session *s, struct failure *f)
 	if (r < 0)
 		return connect_failed(s, r, gai, f);
 	s->open = true;
+	s->connection++;
 	r = greet(s, f);
 	if (r < 0) {
 		session_close(s);

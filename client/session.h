@@ -21,8 +21,9 @@
 struct session {
 	struct wire wire;
 	bool open;
-	struct url url; /* of the server; the path does not matter */
-	bool plain;     /* the user trusts the network */
+	uint64_t connection; /* counts those made so far */
+	struct url url;      /* of the server; the path does not matter */
+	bool plain;          /* the user trusts the network */
 	uint64_t timeout_usec;
 	uint64_t last_id; /* of the request sent last */
 	struct retry retry;

@@ -171,6 +171,16 @@ def test_a_large_file_asks_first(make_ftd, local):
     assert not (ftd.root / "large").exists()
 
 
+def test_a_refused_upload_does_not_stop_the_next(make_ftd, local):
+    ftd = make_ftd({"limits": {"file_size": "2M"}})
+    for name, size in (("a", 100), ("b", 5 * MIB), ("c", 2 * MIB), ("d", 3 * MIB), ("e", 7)):
+        (local / name).write_bytes(noise(size))
+    lines = events(ftd.ft("put", "--json", *(local / n for n in "abcde"), ftd.url, check=False))
+    assert {e["name"][-1]: e["code"] for e in lines if e["ev"] == "error"} == {"b": "file_too_large", "d": "file_too_large"}
+    assert lines[-1]["exit"] == 15
+    assert sorted(p.name for p in ftd.root.iterdir() if p.is_file()) == ["a", "c", "e"]
+
+
 # --- trees
 
 def test_a_tree_travels_whole(ftd, local):
@@ -268,8 +278,8 @@ def test_a_tree_skips_what_is_there(ftd, local):
 class Cutter:
     """Passes bytes on to a server, and cuts each connection after some of them (down: to the client)."""
 
-    def __init__(self, port, cuts, up=False):
-        self.target, self.cuts, self.up = port, list(cuts), up
+    def __init__(self, port, cuts, up=False, delay=0):
+        self.target, self.cuts, self.up, self.delay = port, list(cuts), up, delay
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port, self.connections, self.socks = self.listener.getsockname()[1], 0, []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -287,10 +297,10 @@ class Cutter:
             for a, b, n in ((client, server, budget if self.up else None), (server, client, None if self.up else budget)):
                 threading.Thread(target=self._pass, args=(a, b, n, (client, server)), daemon=True).start()
 
-    @staticmethod
-    def _pass(a, b, budget, both):
+    def _pass(self, a, b, budget, both):
         try:
-            while data := a.recv(65536):
+            while data := a.recv(1 << 20):
+                time.sleep(self.delay)
                 if budget is not None and len(data) >= budget:
                     b.sendall(data[:budget])
                     break
@@ -345,6 +355,16 @@ def test_held_bytes_are_compared_by_content(ftd, local):
     assert (local / "x").read_bytes() == data
 
 
+def test_a_part_that_is_whole_is_not_fetched_again(ftd, local):
+    data = noise(9 * MIB)
+    (ftd.root / "x").write_bytes(data)
+    for held in (data, data + b"more"):
+        (local / ".ft-x.part").write_bytes(held)
+        done = ftd.ft("get", "--json", f"{ftd.url}/x", local / "x")
+        assert (local / "x").read_bytes() == data
+        assert [e for e in events(done) if e["ev"] == "done"][0]["resumed_from"] == len(data)
+
+
 def test_a_lost_connection_is_made_anew(ftd, local):
     data = noise(20 * MIB)
     (ftd.root / "x").write_bytes(data)
@@ -370,6 +390,27 @@ def test_a_tree_comes_whole_over_several_connections(ftd, local):
     with Cutter(ftd.port, [2 * MIB, 300_000]) as cutter:
         ftd.ft("get", "-r", "--retry-for", "30s", cutter.url("/tree"), local / "tree")
         assert cutter.connections == 3
+    assert looks(local / "tree") == looks(tree)
+
+
+def test_many_files_do_not_wait_for_one_answer_each(ftd, local):
+    for i in range(400):
+        (local / f"t/{i // 100}").mkdir(parents=True, exist_ok=True)
+        (local / f"t/{i // 100}/{i}").write_text(str(i))
+    with Cutter(ftd.port, [], delay=0.02) as far:  # 400 answers, one by one, would take 16 s
+        for args in (["put", "-r", local / "t", far.url("/t")], ["get", "-r", far.url("/t"), local / "a"],
+                     ["get", "-r", "--exclude", "none", far.url("/t"), local / "b"]):
+            begin = time.monotonic()
+            ftd.ft(*args)
+            assert time.monotonic() - begin < 5 * PATIENCE
+    assert looks(local / "a") == looks(local / "b") == looks(local / "t")
+
+
+def test_a_chosen_tree_comes_whole_over_several_connections(ftd, local):
+    tree = make_tree(ftd.root / "tree")
+    with Cutter(ftd.port, [400_000, 2 * MIB, 100]) as cutter:
+        ftd.ft("get", "-r", "--retry-for", "30s", "--exclude", "none", cutter.url("/tree"), local / "tree")
+        assert cutter.connections == 4
     assert looks(local / "tree") == looks(tree)
 
 
