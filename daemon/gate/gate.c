@@ -19,13 +19,18 @@
 #include "lib/own.h"
 #include "lib/request.h"
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20 };
+enum {
+	LINGER_MS = 2000,
+	LINGER_BYTES = 1 << 20,
+	ANSWERS_MAX = 16, /* hello and ping: so many fit into any socket's buffer, unread */
+};
 
 struct gate {
 	const struct gate_world *world;
 	const struct packet_birth *birth;
 	int fd, privilege;
 	bool said_hello;
+	unsigned answers;
 };
 
 /* How a step ends: go on, or the gate ends (the client is gone, or was answered). */
@@ -226,8 +231,9 @@ serve(struct gate *g, json_t *object, size_t used)
 	r = request_read(object, &rq);
 	if (r < 0)
 		return refuse(g, NULL, err_code(r), err_text(r), NULL);
-	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) || rq.more ||
-	    rq.body > FRAME_HEADER_MAX || (rq.id != NULL && !request_id_is_valid(rq.id)) ||
+	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) ||
+	    g->answers++ == ANSWERS_MAX || rq.more || rq.body > FRAME_HEADER_MAX ||
+	    (rq.id != NULL && !request_id_is_valid(rq.id)) ||
 	    json_object_get(object, "need") != NULL)
 		return ask_anonymous(g, rq.id);
 	r = take(g, used + rq.body);

@@ -220,6 +220,27 @@ hello_and_ping_are_answered_and_taken(void **state)
 }
 
 static void
+many_pings_ahead_are_the_sessions_work(void **state)
+{
+	struct packet_gate q;
+	struct peer p;
+	json_t *o;
+
+	(void)state;
+	gate_start(&p);
+	for (int i = 0; i < 1000; i++)
+		send_frame(&p, "{\"opt\":\"ping\"}");
+	for (int i = 0; i < 16; i++) {
+		o = get_frame(&p);
+		assert_string_equal(json_string_value(json_object_get(o, "status")), "ok");
+		json_decref(o);
+	}
+	assert_int_equal(asked(&p, &q), 0);
+	say_verdict(&p, "");
+	assert_int_equal(gate_end(&p), 0);
+}
+
+static void
 a_bare_header_is_left_for_the_session(void **state)
 {
 	static const char sent[] = "{\"opt\":\"upload\"";
@@ -360,6 +381,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_request_is_left_for_the_session),
 		cmocka_unit_test(hello_and_ping_are_answered_and_taken),
+		cmocka_unit_test(many_pings_ahead_are_the_sessions_work),
 		cmocka_unit_test(a_bare_header_is_left_for_the_session),
 		cmocka_unit_test(a_no_is_passed_on),
 		cmocka_unit_test(what_is_no_frame_is_refused),
