@@ -64,7 +64,7 @@ apply(char *line, struct url *u)
 int
 hosts_find(char *text, const char *name, struct url *ret, unsigned *ret_line)
 {
-	struct url found = { .port = 0 }, other;
+	struct url found = { .port = 0 }, other = found;
 	bool inside = false, any = false;
 	unsigned line = 0;
 	char *next = text;

@@ -39,7 +39,6 @@ struct upload_item {
 	struct stat st;
 	uint64_t began_usec, size;
 	char digest[DIGEST_TEXT_MAX];
-	bool queued;        /* is in u->sent */
 	bool voided;        /* ended by us, and told */
 	struct failure why; /* why.again: the server wants to be asked later */
 };
@@ -53,6 +52,7 @@ struct upload {
 	struct client *client;
 	struct upload_queue sent; /* in the order of their answers */
 	struct upload_queue redo; /* to be repeated */
+	bool queued;              /* the item that is sent now is, or was, in sent */
 	bool parents;             /* uploads make the directories they need */
 	uint64_t sending_id;      /* of the upload whose pieces are on the way; 0: none */
 	uint64_t refused_id;      /* of the upload that was refused last */
@@ -80,7 +80,8 @@ char *upload_name(char *dst, const struct upload_source *source, const char *pat
 
 /* Sends item and appends it to u->sent. careful: asks first, with the digest.
  * 0; negative (f) with scope ITEM when only this one cannot be sent: it is still the caller's;
- * negative with any other scope: the connection failed, and item is in u->sent. */
+ * negative with any other scope: the connection failed, and item is in u->sent or was answered
+ * already. */
 int upload_send(struct upload *u, struct upload_item *item, bool careful, struct failure *f);
 
 /* Takes in the answers that have come. 0 or negative (f): the connection failed. */

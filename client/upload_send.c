@@ -110,9 +110,7 @@ local_failure(int r, struct failure *f)
 static void
 queue(struct upload *u, struct upload_item *item)
 {
-	if (item->queued)
-		return;
-	item->queued = true;
+	u->queued = true;
 	item->began_usec = clock_usec();
 	upload_append(&u->sent, item);
 }
@@ -271,10 +269,9 @@ ask_first(struct sending *s, json_t *request, struct failure *f)
 	if (r < 0)
 		return upload_taken(u, NULL, f);
 	go_on = answer_is(&a.status, "continue");
-	if (!go_on)
-		(void)upload_taken(u, &a, f);
+	r = go_on ? 1 : upload_taken(u, &a, f);
 	answer_done(&a);
-	return go_on;
+	return r;
 }
 
 static int
@@ -381,7 +378,7 @@ upload_send(struct upload *u, struct upload_item *item, bool careful, struct fai
 	char path[PATH_BYTES_MAX + 1];
 	int r;
 
-	item->queued = false;
+	u->queued = false;
 	r = remote_name(item, path);
 	if (r < 0)
 		return failure_set(f, FAILURE_ITEM, err_exit_status(err_code(r)), err_code(r), "%s",
@@ -391,7 +388,7 @@ upload_send(struct upload *u, struct upload_item *item, bool careful, struct fai
 	else
 		r = send_directory(u, item, f);
 	u->sending_id = 0;
-	if (r < 0 && f->scope != FAILURE_ITEM)
+	if (r < 0 && f->scope != FAILURE_ITEM && !u->queued)
 		queue(u, item);
 	return r;
 }

@@ -342,6 +342,22 @@ def test_an_early_yes_to_a_large_upload(liar, place):
     assert answered
 
 
+@pytest.mark.parametrize("refusal", [{"code": "busy"}, {"code": "busy", "retry_after_ms": 1}, {"code": "quota_exceeded", "close": True},
+                                     {"code": "draining", "close": True, "retry_after_ms": 1}])
+def test_a_refusal_and_a_reset_in_the_middle_of_an_upload(liar, place, refusal):
+    large = place / "large"
+    large.write_bytes(bytes(range(256)) * 4096 * 16)
+
+    def answer(request, send):
+        if request.get("opt") == "upload":
+            send({"status": "error", **refusal})
+            return False
+
+    for options in ([], ["--retry-for", "2s"]):
+        status, _, errors = ft("put", *options, large, large, f"{liar(answer).url}/")
+        assert status in (9, 10, 14) and errors.count("\n") < 8, errors
+
+
 def test_block_digests_that_lie(liar, place):
     (place / ".ft-x.part").write_bytes(b"held")
     for blocks in (b"", b"\0" * 15, b"\0" * 32, b"\0" * 16 * 1000):
