@@ -56,10 +56,8 @@ class Liar:
         except OSError:
             pass
         finally:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            stream.close()
+            sock.close()
 
     def close(self):
         self.listener.close()
