@@ -28,7 +28,9 @@ interrupt_catch(void)
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
 		if (sigaction(signals[i], &act, NULL) < 0)
 			return -errno;
-	return sigaction(SIGPIPE, &ignore, NULL) < 0 ? -errno : 0;
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
+		return -errno;
+	return 0;
 }
 
 bool

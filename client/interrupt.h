@@ -7,7 +7,8 @@
 
 #include <stdbool.h>
 
-/* From now on SIGINT, SIGTERM and SIGHUP set the flag; SIGPIPE is ignored. 0 or -errno. */
+/* From now on SIGINT, SIGTERM and SIGHUP set the flag; SIGPIPE and SIGXFSZ are ignored.
+ * 0 or -errno. */
 int interrupt_catch(void);
 
 bool interrupt_seen(void);

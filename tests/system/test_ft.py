@@ -422,6 +422,16 @@ def test_nothing_is_repeated_unasked_in_a_script(ftd, local):
     assert not (ftd.root / "x").exists()
 
 
+def test_a_full_disk_here_is_told(ftd, local):
+    for name in ("x", "t/a", "t/b"):
+        (ftd.root / name).parent.mkdir(exist_ok=True)
+        (ftd.root / name).write_bytes(noise(3 * MIB))
+    for args in (["x"], ["t", "-r"], ["t", "-r", "--exclude", "none"]):
+        done = harness.run("prlimit", f"--fsize={MIB}", harness.FT, "get", f"{ftd.url}/{args[0]}", local, *args[1:], check=False)
+        assert done.returncode == 13 and "File too large" in done.stderr, done.stderr
+    assert [p for p in local.rglob("*") if p.is_file() and not p.name.startswith(".ft-")] == []
+
+
 # --- stopping
 
 def test_ctrl_c_keeps_the_part_and_tells_how_to_go_on(ftd, local):
