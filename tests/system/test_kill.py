@@ -91,10 +91,13 @@ def test_left_over_by_a_killed_daemon(make_ftd):
 def test_helper_processes_come_back(ftd, role):
     """A helper that dies is replaced; sessions under way do not notice."""
     client, _, _ = upload_under_way(ftd, "/during", size=20_000_000)
-    found = [p for p in children(ftd.pid) if role == name_of(p)]
-    assert len(found) == 1, {p: name_of(p) for p in children(ftd.pid)}
-    os.kill(found[0], signal.SIGKILL)
-    until(lambda: [p for p in children(ftd.pid) if role == name_of(p) and p != found[0]], 10, f"a new {role}")
+
+    def found():
+        return [p for p in children(ftd.pid) if name_of(p) == role]
+
+    (first,) = until(found, 10, f"the {role}")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: found() not in ([], [first]), 10, f"a new {role}")
 
     def serves():
         try:
