@@ -42,7 +42,8 @@ begin(struct control_request *rq, struct reload_request *args)
 	int r = reload_begin(rq->sup, args->dry_run, &problems, &args->changes.rows);
 
 	if (r == -EBUSY)
-		args->refusal = control_refuse(rq, -FTD_E_busy, "another reload is under way");
+		args->refusal = control_refuse(rq, -FTD_E_busy,
+					       "the daemon is starting, reloading or going down");
 	else if (r == -EINVAL)
 		args->refusal = refuse_problems(rq, &problems);
 	else

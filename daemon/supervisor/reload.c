@@ -235,7 +235,7 @@ reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *probl
 	struct reload *r = NULL;
 	int e;
 
-	if (sup->reload != NULL)
+	if (sup->reload != NULL || !sup->serving || sup->draining)
 		return -EBUSY;
 	e = reload_new(sup, problems, &r);
 	if (e >= 0)
@@ -269,7 +269,7 @@ reload_by_signal(struct supervisor *sup)
 	if (e >= 0)
 		return; /* on_houses() goes on */
 	log_event(LOG_ERR, MESSAGE_ID_RELOAD, "reload refused, keeping the old configuration%s",
-		  e == -EBUSY ? ": another reload is under way" : "");
+		  e == -EBUSY ? ": the daemon is starting, reloading or going down" : "");
 	if (e != -EBUSY)
 		finished(sup, "the configuration has errors; the journal names them");
 }

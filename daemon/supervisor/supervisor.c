@@ -102,6 +102,7 @@ on_first_houses(struct supervisor *sup, struct house_pair *pair, int error)
 		(void)sd_event_exit(sup->event, EXIT_FAILED);
 		return;
 	}
+	sup->serving = true;
 	log_event(LOG_NOTICE, MESSAGE_ID_START, "ftd %s is ready, pid %d", PACKAGE_VERSION,
 		  (int)getpid());
 	(void)sd_notify(0, "READY=1");

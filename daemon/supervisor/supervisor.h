@@ -43,6 +43,7 @@ struct supervisor {
 	uint64_t started_usec;
 	int64_t started_real_ns;
 	int64_t reloaded_real_ns;
+	bool serving; /* the first roles are up */
 	bool draining;
 	uint64_t drain_deadline_usec;
 
@@ -111,7 +112,8 @@ sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64
 /* ---- reload.c ---- */
 /* Reads config_file again and checks it. dry_run: only that; *ret_diff tells what would change.
  * 0: with dry_run done, else begun: supervisor.reload is not NULL until it is decided, and
- * reload_last() then tells the outcome. -EINVAL: *problems. -EBUSY: another one is under way. */
+ * reload_last() then tells the outcome. -EINVAL: *problems. -EBUSY: another one is under
+ * way, or the daemon is starting or going down. */
 int reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *problems,
 		 json_t **ret_diff);
 /* Outcome of the last one that was begun: NULL: it is in force; else why not (borrowed). */
