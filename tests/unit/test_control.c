@@ -841,7 +841,7 @@ test_reload_problems(void **state)
 	assert_int_equal(number_of(problem, "line"), 12);
 	fake.reload_answer = -EBUSY;
 	fake.reload_problem = NULL;
-	assert_refused(&p, "{\"opt\":\"reload\"}", "busy", "another reload");
+	assert_refused(&p, "{\"opt\":\"reload\"}", "busy", "starting, reloading");
 	fake.reload_answer = 0;
 	dry = ask(&p, "{\"opt\":\"reload\",\"dry_run\":true}");
 	assert_true(json_is_true(json_object_get(dry, "dry_run")));
