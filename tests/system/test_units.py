@@ -13,8 +13,8 @@ pytestmark = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason=
 def units(tmp_path):
     """The units as they are installed, the daemon being the one that was built."""
     text = (BUILD / "systemd/ftd.service").read_text()
-    text, n = re.subn(r"^ExecStart=\S+", f"ExecStart={BUILD / 'daemon/ftd'}", text, flags=re.M)
-    assert n == 1 and "@" not in text.replace("native @", "").split("[Service]")[0]
+    text, n = re.subn(r"^(Exec\w+)=\S+/ftd ", rf"\1={BUILD / 'daemon/ftd'} ", text, flags=re.M)
+    assert n == 2 and "@" not in text.replace("native @", "").split("[Service]")[0]
     # the manual pages are not installed while tests run
     (tmp_path / "ftd.service").write_text(re.sub(r"^Documentation=.*\n", "", text, flags=re.M))
     socket = (SOURCE / "systemd/ftd.socket").read_text()
