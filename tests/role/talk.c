@@ -47,12 +47,24 @@ put_upload(struct host *h, const char *name, const void *body, size_t len)
 }
 
 json_t *
-get(struct host *h)
+get_any(struct host *h)
 {
 	json_t *frame = NULL;
 
 	assert_int_equal(wire_get(&h->wire, &frame), 0);
 	return frame;
+}
+
+json_t *
+get(struct host *h)
+{
+	for (;;) {
+		auto_json json_t *frame = get_any(h);
+		const char *status = json_string_value(json_object_get(frame, "status"));
+
+		if (status == NULL || strcmp(status, "working") != 0)
+			return json_incref(frame);
+	}
 }
 
 void

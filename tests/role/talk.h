@@ -15,8 +15,10 @@ int talk_remove_root(void **state);
 /* Queues a frame (stolen). */
 void put(struct host *h, json_t *frame);
 void put_upload(struct host *h, const char *name, const void *body, size_t len);
-/* The next frame; the caller owns it. */
+/* The next frame that is no sign of life: a slow disk is no failure. The caller owns it. */
 json_t *get(struct host *h);
+/* The next frame, whatever it is; the caller owns it. */
+json_t *get_any(struct host *h);
 void assert_text(const json_t *frame, const char *key, const char *value);
 void expect_status(struct host *h, const char *status);
 void expect_code(struct host *h, const char *code);
