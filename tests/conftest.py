@@ -28,9 +28,8 @@ def pytest_sessionstart():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-@pytest.fixture
-def make_ftd():
-    """Starts daemons with settings of the test's own; each is stopped and looked after."""
+def daemons():
+    """A maker of daemons with settings of the test's own; each is stopped and looked after."""
     made = []
 
     def make(changes=None, start=True, **how):
@@ -48,10 +47,20 @@ def make_ftd():
             daemon.remove()
 
 
+make_ftd = pytest.fixture(daemons, name="make_ftd")
+make_shared_ftd = pytest.fixture(daemons, name="make_shared_ftd", scope="module")
+
+
 @pytest.fixture
 def ftd(make_ftd):
     """One daemon with one share that gives loopback every right."""
     return make_ftd()
+
+
+@pytest.fixture(scope="module")
+def shared_ftd(make_shared_ftd):
+    """The same for all tests of a file, where they leave nothing for one another to find."""
+    return make_shared_ftd()
 
 
 @pytest.fixture

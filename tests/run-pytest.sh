@@ -1,9 +1,9 @@
 #!/bin/sh
-# Runs one suite of Python tests for `make check`: run-pytest.sh FOLDER.
+# Runs one file of Python tests for `make check`: run-pytest.sh FILE.
 # FTD_BUILD: the build directory. FTD_PYTEST_MARK: a marker expression, e.g. "not heavy".
 # Debian's own python3 is used: it is the one that has python3-pytest.
 set -eu
-suite=$(cd "$(dirname "$0")/$1" && pwd)
+tests=$(cd "$(dirname "$0")" && pwd)
 python=${FTD_PYTHON:-/usr/bin/python3}
 if ! "$python" -c 'import pytest, xxhash' 2>/dev/null; then
 	echo "SKIP: $python lacks pytest or xxhash (packages python3-pytest, python3-xxhash)"
@@ -11,8 +11,8 @@ if ! "$python" -c 'import pytest, xxhash' 2>/dev/null; then
 fi
 export PYTHONDONTWRITEBYTECODE=1
 status=0
-"$python" -m pytest -q -c "$suite/../pytest.ini" --rootdir="$suite/.." \
-	${FTD_PYTEST_MARK:+-m "$FTD_PYTEST_MARK"} "$suite" || status=$?
+"$python" -m pytest -q -c "$tests/pytest.ini" --rootdir="$tests" \
+	${FTD_PYTEST_MARK:+-m "$FTD_PYTEST_MARK"} "$@" || status=$?
 # 5: every test was deselected
 [ "$status" -ne 5 ] || status=77
 exit "$status"

@@ -19,22 +19,22 @@ def peer(ftd):
     return wire.Wire.unix(str(ftd.control))
 
 
-def test_half_frames(ftd):
-    peers = [peer(ftd) for _ in range(4)]
+def test_half_frames(shared_ftd):
+    peers = [peer(shared_ftd) for _ in range(4)]
     for n, half in enumerate(peers):
         half.sock.sendall(wire.encode({"opt": "status"})[:n + 2])
-    answers(ftd)
-    served(ftd)
+    answers(shared_ftd)
+    served(shared_ftd)
     for half in peers:
         half.sock.settimeout(15 * PATIENCE)
         while half.sock.recv(65536):
             pass
         half.close()
-    answers(ftd)
+    answers(shared_ftd)
 
 
-def test_quiet_peer_may_stay(ftd):
-    with peer(ftd) as quiet:
+def test_quiet_peer_may_stay(shared_ftd):
+    with peer(shared_ftd) as quiet:
         time.sleep(11)
         assert quiet.ask({"opt": "status"})["state"] == "ready"
 
@@ -86,12 +86,12 @@ def test_flood_of_requests_without_reading(ftd):
     b'{"opt":"wait","state":"never"}', b'{"opt":"config-show","key":"' + b"x" * 5000 + b'"}',
     b'{"opt":"shutdown","grace":"-1"}', b'{"opt":"shutdown","grace":5}',
 ])
-def test_bad_requests(ftd, raw):
-    with peer(ftd) as client:
+def test_bad_requests(shared_ftd, raw):
+    with peer(shared_ftd) as client:
         client.sock.sendall(wire.encode(raw))
         header, _ = client.answer()
         assert header["status"] == "error" and header["code"] and header["message"], header
-    answers(ftd)
+    answers(shared_ftd)
 
 
 def test_files_are_read_by_the_tool_not_by_the_daemon(ftd):
@@ -103,23 +103,23 @@ def test_files_are_read_by_the_tool_not_by_the_daemon(ftd):
         assert "root:" not in json.dumps(header) and "sandbox" in json.dumps(header)
 
 
-def test_frames_split_anywhere(ftd):
+def test_frames_split_anywhere(shared_ftd):
     raw = wire.encode({"opt": "version"})
-    with peer(ftd) as client:
+    with peer(shared_ftd) as client:
         for byte in raw:
             client.sock.sendall(bytes([byte]))
             time.sleep(0.002)
         assert client.answer()[0]["status"] == "ok"
 
 
-def test_many_requests_in_one_write(ftd):
-    with peer(ftd) as client:
+def test_many_requests_in_one_write(shared_ftd):
+    with peer(shared_ftd) as client:
         client.sock.sendall(wire.encode({"opt": "version"}) * 100)
         for _ in range(100):
             assert client.answer()[0]["status"] == "ok"
 
 
-def test_length_of_nonsense_then_silence(ftd):
-    with peer(ftd) as client:
+def test_length_of_nonsense_then_silence(shared_ftd):
+    with peer(shared_ftd) as client:
         client.sock.sendall(struct.pack("<i", 65536))
-        answers(ftd)
+        answers(shared_ftd)

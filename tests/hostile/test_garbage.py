@@ -21,9 +21,9 @@ def swallow(client):
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_megabyte_of_it(ftd, seed):
+def test_a_megabyte_of_it(shared_ftd, seed):
     garbage = random.Random(seed).randbytes(1 << 20)
-    with ftd.connect() as client:
+    with shared_ftd.connect() as client:
         try:
             client.sock.sendall(garbage)
         except ConnectionError:
@@ -31,7 +31,7 @@ def test_a_megabyte_of_it(ftd, seed):
         client.sock.settimeout(30)
         if not (1 <= struct.unpack("<i", garbage[:4])[0] <= 65536):
             swallow(client)
-    served(ftd)
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("first", [
@@ -44,18 +44,18 @@ def test_a_megabyte_of_it(ftd, seed):
     b"[" * 70000,
     b"\xff" * 70000,
 ])
-def test_other_protocols(ftd, first):
-    with ftd.connect() as client:
+def test_other_protocols(shared_ftd, first):
+    with shared_ftd.connect() as client:
         try:
             client.sock.sendall(first)
         except ConnectionError:
             pass
         swallow(client)
-    served(ftd)
+    served(shared_ftd)
 
 
-def test_megabyte_behind_a_good_request(ftd):
-    with ftd.client() as client:
+def test_megabyte_behind_a_good_request(shared_ftd):
+    with shared_ftd.client() as client:
         client.send({"opt": "ping", "id": 1})
         try:
             client.sock.sendall(b"\xff" * (1 << 20))
@@ -63,7 +63,7 @@ def test_megabyte_behind_a_good_request(ftd):
             pass
         assert client.answer()[0]["id"] == 1
         assert client.answer()[0]["code"] == "bad_frame"
-    served(ftd)
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("raw", [
@@ -79,19 +79,19 @@ def test_megabyte_behind_a_good_request(ftd):
     b'{"opt":"ping","n":1e999}', b'{"opt":"ping","n":' + b"9" * 400 + b"}", b"\0" * 100, b'{"opt":"ping"}\0',
     b'{"opt":"pi\\u0000ng","x":1}',
 ])
-def test_json(ftd, raw):
+def test_json(shared_ftd, raw):
     for hello in (False, True):
-        with (ftd.client() if hello else ftd.connect()) as client:
+        with (shared_ftd.client() if hello else shared_ftd.connect()) as client:
             client.sock.sendall(wire.encode(raw))
             header, _ = client.answer()
             assert header["status"] == "error", header
             assert header["code"] in ("bad_request", "unsupported"), header
-    served(ftd)
+    served(shared_ftd)
 
 
-def test_reals_where_numbers_stand(ftd):
+def test_reals_where_numbers_stand(shared_ftd):
     """A fraction is no size; elsewhere an unknown key may hold one."""
-    with ftd.client() as client:
+    with shared_ftd.client() as client:
         assert client.ask({"opt": "ping", "whatever": 1.5})["status"] == "ok"
         assert client.ask({"opt": "list", "filename": "/", "limit": 1.5})["code"] == "bad_request"
 

@@ -16,63 +16,63 @@ def refused(client, code):
 
 
 @pytest.mark.parametrize("length", BAD)
-def test_first_frame(ftd, length):
-    with ftd.connect() as client:
+def test_first_frame(shared_ftd, length):
+    with shared_ftd.connect() as client:
         client.sock.sendall(struct.pack("<i", length) + b"{}" * 50)
         refused(client, "bad_frame")
-    served(ftd)
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("length", BAD)
-def test_later_frame(ftd, length):
-    with ftd.client() as client:
+def test_later_frame(shared_ftd, length):
+    with shared_ftd.client() as client:
         client.sock.sendall(struct.pack("<i", length) + b"{}" * 50)
         refused(client, "bad_frame")
-    served(ftd)
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("length", BAD)
-def test_on_the_control_socket(ftd, length):
-    with wire.Wire.unix(str(ftd.control)) as peer:
+def test_on_the_control_socket(shared_ftd, length):
+    with wire.Wire.unix(str(shared_ftd.control)) as peer:
         peer.sock.sendall(struct.pack("<i", length) + b"{}" * 50)
         try:
             assert peer.answer()[0]["status"] == "error"
             assert peer.at_end()
         except (wire.Closed, ConnectionError):
             pass  # no answer is one, too
-    assert ftd.ask("status")["state"] == "ready"
+    assert shared_ftd.ask("status")["state"] == "ready"
 
 
 @pytest.mark.parametrize("sent", [1, 3, 4, 5, 100, 199])
-def test_truncated(ftd, sent):
+def test_truncated(shared_ftd, sent):
     """A frame that ends in the middle: the session ends quietly, nothing is carried out."""
     frame = struct.pack("<i", 196) + b'{"opt":"mkdir","filename":"/made"}'.ljust(196)
     assert len(frame) == 200
     for hello in (False, True):
-        with (ftd.client() if hello else ftd.connect()) as client:
+        with (shared_ftd.client() if hello else shared_ftd.connect()) as client:
             client.sock.sendall(frame[:sent])
-    until(lambda: not ftd.sessions(), 10, "the sessions' end")
-    assert not (ftd.root / "made").exists()
-    served(ftd)
+    until(lambda: not shared_ftd.sessions(), 10, "the sessions' end")
+    assert not (shared_ftd.root / "made").exists()
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("filesize", [-1, 2**63, 2**64, 1.5, 1e3, "5", None, [], True])
-def test_filesize(ftd, filesize):
-    with ftd.client() as client:
+def test_filesize(shared_ftd, filesize):
+    with shared_ftd.client() as client:
         header = client.ask({"opt": "upload", "filename": "/f", "filesize": filesize})
         assert header["code"] == "bad_request" and header["close"] is True
         assert client.at_end()
-    assert not (ftd.root / "f").exists()
-    served(ftd)
+    assert not (shared_ftd.root / "f").exists()
+    served(shared_ftd)
 
 
 @pytest.mark.parametrize("body", [-1, 2**63, 1.5, "5", None])
-def test_body(ftd, body):
-    with ftd.client() as client:
+def test_body(shared_ftd, body):
+    with shared_ftd.client() as client:
         header = client.ask({"opt": "ping", "body": body})
         assert header["code"] == "bad_request" and header["close"] is True
         assert client.at_end()
-    served(ftd)
+    served(shared_ftd)
 
 
 def test_filesize_that_cannot_be(ftd):

@@ -18,10 +18,10 @@ def key(name, field="filename"):
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_round(ftd, name):
-    with ftd.client() as client:
+def test_round(shared_ftd, name):
+    with shared_ftd.client() as client:
         assert client.ask({"opt": "upload", **key(name), "filesize": 3}, b"odd")["status"] == "ok"
-        assert os.listdir(os.fsencode(ftd.root)).count(name) == 1
+        assert os.listdir(os.fsencode(shared_ftd.root)).count(name) == 1
         (entry,) = client.list("/")
         told = entry["name"].encode() if "name" in entry else bytes.fromhex(entry["name_hex"])
         assert told == name
@@ -30,7 +30,7 @@ def test_round(ftd, name):
         answer = client.ask({"opt": "rename", **key(name), **key(name[:200] + b"2", "to")})
         assert answer["status"] == "ok"
         assert client.ask({"opt": "remove", **key(name[:200] + b"2")})["status"] == "ok"
-    assert [n for n in os.listdir(ftd.root) if not n.startswith(".ftd")] == []
+    assert [n for n in os.listdir(shared_ftd.root) if not n.startswith(".ftd")] == []
 
 
 def test_hex_of_what_is_utf8(ftd):
@@ -42,11 +42,11 @@ def test_hex_of_what_is_utf8(ftd):
 
 
 @pytest.mark.parametrize("text", ["", "2", "zz", "2f7", "2f2e2e", "2f00", "2f782f", "2f2e667464", "2F78" * 5000])
-def test_bad_hex(ftd, text):
-    with ftd.client() as client:
+def test_bad_hex(shared_ftd, text):
+    with shared_ftd.client() as client:
         answer = client.ask({"opt": "upload", "filename_hex": text, "filesize": 0})
         assert answer["code"] in ("bad_request", "bad_name"), answer
-    served(ftd)
+    served(shared_ftd)
 
 
 def test_control_bytes_do_not_reach_logs_or_tables(ftd):

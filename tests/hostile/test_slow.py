@@ -68,6 +68,7 @@ def test_slow_body_goes_on(make_ftd):
 def test_idle_meets_the_idle_timeout(make_ftd):
     ftd = make_ftd({"limits": {"idle_timeout": "2s"}})
     with ftd.client() as client:
+        client.list("/")
         begin = time.monotonic()
         header, _ = client.frame()
         assert header["code"] == "timeout" and header["close"] is True

@@ -61,11 +61,11 @@ def test_header_lengths(ftd, name, length):
 
 
 @pytest.mark.parametrize("length", [*range(14, 31), 123, 278, 379, 0x0a0d, 0x0316, 65535, 65536])
-def test_every_length_is_a_length(ftd, length):
+def test_every_length_is_a_length(shared_ftd, length):
     """A request of exactly so many bytes, some of which look like a TLS record or a PROXY header."""
     raw = b'{"opt":"ping"}'.ljust(length)
     assert len(raw) == length
-    with ftd.connect() as client:
+    with shared_ftd.connect() as client:
         assert client.ask(raw)["status"] == "ok"
 
 
@@ -227,6 +227,6 @@ def test_datagrams_from_many_at_once(ftd):
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b"\xff" * 1472, b"{", b'{"nonce":5}', b'{"nonce":"' + b"x" * 65 + b'"}'])
-def test_any_datagram_is_answered(ftd, payload):
-    reply = json.loads(wire.datagram(ftd.port, payload))
+def test_any_datagram_is_answered(shared_ftd, payload):
+    reply = json.loads(wire.datagram(shared_ftd.port, payload))
     assert reply["status"] == "ready" and "nonce" not in reply

@@ -1,3 +1,0 @@
-#!/bin/sh
-# One attack a file.
-exec "$(dirname "$0")/run-pytest.sh" hostile
