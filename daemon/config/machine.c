@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
 #include <pwd.h>
@@ -7,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "daemon/config/config.h"
 #include "lib/own.h"
@@ -24,11 +26,30 @@ becomes_user(const struct config *c)
 	return geteuid() == 0 && strcmp(c->run_as, "root") != 0;
 }
 
-/* Whether the user certainly cannot write there. What group or ACL allow is not judged. */
-static bool
-unwritable(const struct stat *st, uid_t uid)
+/* 0 unless the user certainly cannot write there: -EACCES, or -EROFS, which the systemd unit makes. */
+static int
+unwritable(const struct config *c, const char *root, const struct stat *st, uid_t uid)
 {
-	return uid != 0 && st->st_uid != uid && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0;
+	bool may = faccessat(AT_FDCWD, root, W_OK, AT_EACCESS) == 0;
+
+	if (!may && errno == EROFS)
+		return -EROFS;
+	if (becomes_user(c)) /* what group or ACL allow is not judged */
+		may = uid == 0 || st->st_uid == uid || (st->st_mode & (S_IWGRP | S_IWOTH)) != 0;
+	return may ? 0 : -EACCES;
+}
+
+static void
+complain_unwritable(const char *root, unsigned i, const char *who, int line, int r,
+		    struct config_problems *problems)
+{
+	config_problem_add(problems, false, line,
+			   "shares[%u].root: %s cannot write to %s; %s, or set "
+			   "rights = \"readonly\"",
+			   i, who, root,
+			   r == -EROFS ? "it is read-only here (\"ftd --check\" as root tells "
+					 "what the systemd unit lacks)"
+				       : "chown it");
 }
 
 static void
@@ -37,6 +58,7 @@ check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems
 	const struct config_share *s = &c->shares[i];
 	const char *owner = becomes_user(c) ? c->run_as : "";
 	struct stat st;
+	int r;
 
 	if (stat(s->root, &st) < 0 && errno == ENOENT)
 		config_problem_add(
@@ -50,11 +72,8 @@ check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems
 	else if (!S_ISDIR(st.st_mode))
 		config_problem_add(problems, true, s->line,
 				   "shares[%u].root: %s is not a directory", i, s->root);
-	else if ((s->rights & WRITING_RIGHTS) != 0 && unwritable(&st, uid))
-		config_problem_add(problems, false, s->line,
-				   "shares[%u].root: %s cannot write to %s; chown it, or set "
-				   "rights = \"readonly\"",
-				   i, *owner ? owner : "this user", s->root);
+	else if ((s->rights & WRITING_RIGHTS) != 0 && (r = unwritable(c, s->root, &st, uid)) < 0)
+		complain_unwritable(s->root, i, *owner ? owner : "this user", s->line, r, problems);
 }
 
 static void

@@ -171,6 +171,16 @@ def test_reload(service):
     exchange(service)
 
 
+def test_a_root_that_the_unit_keeps_away_is_told(service):
+    conf = service.conf
+    service.run("sh", "-ec", f"cp {conf} /tmp/good; install -d -o ftd -g ftd /data; sed -i s,/srv/ftd,/data, {conf}")
+    try:
+        told = service.run("ftctl", "reload")
+        assert "cannot write to /data; it is read-only here" in told.stdout + told.stderr
+    finally:
+        service.run("cp", "/tmp/good", conf)
+
+
 def test_stop_lets_transfers_finish(service):
     service.run("sh", "-c", "head -c 20000000 /dev/urandom >/tmp/large")
     upload = subprocess.Popen(["nsenter", "-a", "-t", service.pid, "ft", "put", "--limit", "8M", "/tmp/large",
