@@ -165,12 +165,24 @@ open_one(const struct config *c, const union addr *a, socklen_t len, int *ret_fd
 	return r;
 }
 
+static bool
+has_port(const struct listeners *former, uint16_t port)
+{
+	for (unsigned i = 0; former != NULL && i < former->n; i++)
+		if (addr_port(&former->list[i].bound) == port)
+			return true;
+	return false;
+}
+
 static void
-tell(struct config_problems *problems, const char *what, const struct config_listener *l, int r)
+tell(struct config_problems *problems, const char *what, const struct config_listener *l,
+     const struct listeners *former, int r)
 {
 	const char *cure = "";
 
-	if (r == -EADDRINUSE)
+	if (r == -EADDRINUSE && has_port(former, l->port))
+		cure = "; this daemon has the port at another address until it is restarted";
+	else if (r == -EADDRINUSE)
 		cure = "; end the program that has it, or choose another port";
 	else if (r == -EACCES)
 		cure =
@@ -240,7 +252,7 @@ listeners_open(struct supervisor *sup, const struct config *c, struct listeners 
 	for (unsigned i = 0; i < c->n_listen; i++) {
 		r = open_or_keep(c, &c->listen[i], former, &all->list[i]);
 		if (r < 0) {
-			tell(problems, "listen", &c->listen[i], r);
+			tell(problems, "listen", &c->listen[i], former, r);
 			failed = -EINVAL;
 		}
 	}
@@ -319,7 +331,7 @@ listeners_open_udp(const struct config *c, struct config_problems *problems, int
 		r = fd < 0 || bind(fd, &a.sa, len) < 0 ? -errno : 0;
 	}
 	if (r < 0) {
-		tell(problems, "status", &l, r);
+		tell(problems, "status", &l, NULL, r);
 		return -EINVAL;
 	}
 	*ret_fd = take_fd(&fd);

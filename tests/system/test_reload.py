@@ -56,6 +56,17 @@ def test_reload_refuses_and_goes_on(ftd, text, cure):
     served(ftd)
 
 
+def test_own_port_at_another_address(ftd):
+    good = ftd.conf.read_text()
+    port = ftd.port
+    text, n = re.subn(r"listen = .*;", f'listen = ( {{ address = "0.0.0.0"; port = {port}; }} );', good)
+    assert n == 1
+    ftd.conf.write_text(text)
+    reloaded = ftd.ftctl("reload", check=False)
+    assert reloaded.returncode == 1 and "this daemon has the port at another address" in reloaded.stderr + reloaded.stdout
+    served(ftd)
+
+
 def test_start_refuses(make_ftd):
     ftd = make_ftd(start=False)
     ftd.conf.write_text(wrong_file(ftd, WRONG[0][0])[0])
