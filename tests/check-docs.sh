@@ -9,16 +9,19 @@ complain() {
 	bad=1
 }
 
-# Paths stand in backquotes or links and begin with a folder of the project.
+# Paths stand in backquotes and begin with a folder of the project, or in links.
 folders='lib|daemon|ctl|client|conf|systemd|doc|tests|fuzz|bench|scripts|packaging|\.ci'
 named_in() {
-	grep -oE "(\`|\]\()($folders)/[^\` )#]*" "$1" | sed -E 's/^(`|\]\()//' | sort -u || true
+	grep -oE "\`($folders)/[^\` ]*" "$1" | tr -d '`' | sort -u || true
+}
+links_of() { # as a reader's browser takes them, from where the page is
+	grep -oE '\]\([^)#:]+' "$1" | sed "s|^](|$(dirname "$1")/|" | sort -u || true
 }
 for page in README.md HACKING.md SECURITY.md NEWS.md doc/*.md; do
 	[ -f "$page" ] || { complain "$page is missing"; continue; }
 	while read -r path; do
 		[ -z "$path" ] || compgen -G "$path" >/dev/null || complain "$page names $path, which does not exist"
-	done < <(named_in "$page")
+	done < <(named_in "$page"; links_of "$page")
 done
 
 # column TABLE ROW N: the N-th argument of each row, without quotes
