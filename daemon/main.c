@@ -105,12 +105,23 @@ check(const char *file)
 	return r;
 }
 
+/* Holds no directory, and no pipe of whoever waits for the end of our output; messages go on. */
+static int
+leave_terminal(void)
+{
+	auto_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
+		return -errno;
+	return chdir("/") < 0 ? -errno : 0;
+}
+
 /* The caller gets its prompt back when the daemon serves, or its error. Returns in the child only.
  */
 static int
 detach(void)
 {
-	int pipe_fds[2];
+	int pipe_fds[2], r;
 	char byte;
 	pid_t pid;
 
@@ -125,7 +136,8 @@ detach(void)
 	}
 	(void)close(pipe_fds[0]);
 	(void)setsid();
-	return pipe_fds[1];
+	r = leave_terminal();
+	return r < 0 ? r : pipe_fds[1];
 }
 
 static int
