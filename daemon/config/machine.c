@@ -26,7 +26,7 @@ becomes_user(const struct config *c)
 	return geteuid() == 0 && strcmp(c->run_as, "root") != 0;
 }
 
-/* 0 unless the user certainly cannot write there: -EACCES, or -EROFS, which the systemd unit makes. */
+/* 0, or why the user certainly cannot write there: -EACCES, or -EROFS as in the systemd unit. */
 static int
 unwritable(const struct config *c, const char *root, const struct stat *st, uid_t uid)
 {
