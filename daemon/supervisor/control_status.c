@@ -107,6 +107,13 @@ warn_disks(struct supervisor *sup, json_t *list)
 }
 
 static int
+warn_accepting(const struct supervisor *sup, json_t *list)
+{
+	return listeners_paused(sup) ? warn(list, "out of descriptors or memory: connections wait")
+				     : 0;
+}
+
+static int
 warn_sandbox(const struct supervisor *sup, json_t *list)
 {
 	const char *why;
@@ -149,9 +156,9 @@ warnings(struct supervisor *sup)
 {
 	auto_json json_t *list = json_array();
 
-	if (list == NULL || warn_disks(sup, list) < 0 || warn_sandbox(sup, list) < 0 ||
-	    warn_sessions(sup, list) < 0 || warn_reload(sup, list) < 0 ||
-	    warn_draining(sup, list) < 0)
+	if (list == NULL || warn_disks(sup, list) < 0 || warn_accepting(sup, list) < 0 ||
+	    warn_sandbox(sup, list) < 0 || warn_sessions(sup, list) < 0 ||
+	    warn_reload(sup, list) < 0 || warn_draining(sup, list) < 0)
 		return NULL;
 	return take_ptr(list);
 }

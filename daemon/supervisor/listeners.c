@@ -312,6 +312,15 @@ listeners_text(const struct supervisor *sup, unsigned i, char *buf)
 	return addr_format(&sup->listeners->list[i].bound, buf);
 }
 
+bool
+listeners_paused(const struct supervisor *sup)
+{
+	for (unsigned i = 0; sup->listeners != NULL && i < sup->listeners->n; i++)
+		if (sup->listeners->list[i].pause != NULL)
+			return true;
+	return false;
+}
+
 int
 listeners_open_udp(const struct config *c, struct config_problems *problems, int *ret_fd)
 {

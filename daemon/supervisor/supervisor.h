@@ -129,6 +129,8 @@ void admission_view(const struct supervisor *sup, struct admission_view *ret);
 /* ---- listeners.c ---- */
 /* "0.0.0.0:8001"; index from 0; NULL past the end. buf: ADDR_TEXT_MAX. */
 const char *listeners_text(const struct supervisor *sup, unsigned i, char *buf);
+/* Does one wait for descriptors or memory? */
+bool listeners_paused(const struct supervisor *sup);
 
 /* ---- control.c (sockets and frames) with control_*.c (commands) ---- */
 /* Takes over the listening socket. 0 or -errno. */

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ import time
 
 import pytest
 
+import wire
 from harness import FTCTL, PATIENCE, SOURCE, run, until
 
 
@@ -44,6 +46,21 @@ def test_status_check(ftd):
     ftd.ftctl("reload")
     done = ftd.ftctl("status", "--check", check=False)
     assert done.returncode == 6 and done.stdout.startswith(f"DEGRADED {ftd.root} has ")
+
+
+def test_out_of_descriptors(ftd):
+    """It takes no connections for a while, says so, and goes on when it can."""
+    _, hard = resource.prlimit(ftd.pid, resource.RLIMIT_NOFILE)
+    with wire.Wire.unix(str(ftd.control)) as control:
+        assert control.ask({"opt": "status"})["warnings"] == []
+        resource.prlimit(ftd.pid, resource.RLIMIT_NOFILE, (4, hard))
+        waiting = wire.Wire.tcp(ftd.port)
+        waiting.send({"opt": "ping"})
+        until(lambda: control.ask({"opt": "status"})["warnings"] == ["out of descriptors or memory: connections wait"], 10)
+        resource.prlimit(ftd.pid, resource.RLIMIT_NOFILE, (hard, hard))
+        assert waiting.answer()[0]["status"] == "ok"
+        waiting.close()
+        assert control.ask({"opt": "status"})["warnings"] == []
 
 
 def test_sessions_and_transfers(ftd, upload):

@@ -192,6 +192,13 @@ listeners_text(const struct supervisor *sup, unsigned i, char *buf)
 	return buf;
 }
 
+bool
+listeners_paused(const struct supervisor *sup)
+{
+	(void)sup;
+	return false;
+}
+
 void
 log_line(int level, const char *format, ...)
 {
