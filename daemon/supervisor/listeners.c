@@ -47,6 +47,19 @@ on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
+/* It may last: a line a minute is enough. */
+static void
+tell_pause(void)
+{
+	static uint64_t told;
+	uint64_t now = clock_usec();
+
+	if (told != 0 && now - told < 60 * USEC_PER_SEC)
+		return;
+	told = now;
+	log_line(LOG_WARNING, "out of descriptors or memory, accepting in turns of half a second");
+}
+
 /* Out of descriptors or memory: to spin would not make any, to die would help nobody. */
 static void
 pause_accepting(struct listener *l)
@@ -56,7 +69,7 @@ pause_accepting(struct listener *l)
 	if (sd_event_add_time_relative(l->all->sup->event, &l->pause, CLOCK_MONOTONIC, PAUSE, 0,
 				       on_pause_over, l) < 0)
 		return;
-	log_line(LOG_WARNING, "out of descriptors or memory, accepting again in half a second");
+	tell_pause();
 	(void)sd_event_source_set_enabled(l->io, SD_EVENT_OFF);
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -255,6 +256,11 @@ start_prepare(struct supervisor *sup, struct start_sockets *ret)
 		return r;
 	if (drop && (r = creds_become(c->run_as)) < 0) {
 		log_line(LOG_ERR, "cannot become %s: %s", c->run_as, strerror(-r));
+		return EXIT_FAILED;
+	}
+	/* nothing that is started from here on may gain rights by an exec; a unit says the same */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
+		log_line(LOG_ERR, "cannot give up new privileges: %s", strerror(errno));
 		return EXIT_FAILED;
 	}
 	open_state(sup);
