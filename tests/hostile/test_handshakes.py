@@ -3,6 +3,7 @@ import os
 import socket
 import ssl
 import time
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -118,10 +119,22 @@ def test_bit_flipped_behind_the_handshake_ends_the_connection_only(quick):
     gone(quick)
 
 
+def test_gates_share_no_random_numbers(quick):
+    """They are clones of one process, asked in the same words."""
+    hello, answers = hello_of_a_client(), []
+    for _ in range(3):
+        with quick.connect() as client:
+            client.sock.sendall(hello)
+            answer = client.read(150)
+            assert answer[:3] == b"\x16\x03\x03" and answer[5] == 2  # a ServerHello
+            answers.append(answer)
+    assert len({a[11:43] for a in answers}) == 3  # its random number
+    assert len({a[-32:] for a in answers}) == 3  # and within its share of the key
+
+
 def test_renegotiation_is_refused(make_ftd):
     """With 1.2, the one version that had it."""
     ftd = make_ftd({"tls": {"min_version": "1.2"}})
-    from subprocess import PIPE, Popen
     process = Popen(["openssl", "s_client", "-connect", f"127.0.0.1:{ftd.port}", "-alpn", "ftd/1", "-tls1_2",
                      "-no_ign_eof"], stdin=PIPE, stdout=PIPE, stderr=PIPE)
     process.stdin.write(b"R\n")
