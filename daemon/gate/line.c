@@ -96,9 +96,11 @@ take_plain(const struct line *l, uint64_t n)
 static int
 wait_peer(struct line *l)
 {
-	short events = POLLIN;
+	short events = 0;
 
 	(void)tls_push(&l->tls);
+	if (tls_may_read(&l->tls))
+		events |= POLLIN;
 	if (buf_len(&l->tls.out) > 0)
 		events |= POLLOUT;
 	return line_wait(l, l->fd, events, l->deadline_usec);

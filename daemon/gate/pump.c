@@ -49,7 +49,7 @@ pump_up(struct pump *p)
 	ssize_t n;
 
 	/* half empty at least: many small records are not worth a call each */
-	if (!tls_ended(p->tls) && buf_len(in) < TLS_BUFFER / 2)
+	if (buf_len(in) < TLS_BUFFER / 2)
 		moved = tls_fill(p->tls) > 0;
 	if (buf_len(in) > 0) {
 		n = p->deaf
@@ -130,7 +130,7 @@ wait_for_more(struct pump *p, int ms)
 	short client = 0, session = 0;
 	int n;
 
-	if (!tls_ended(p->tls) && room)
+	if (tls_may_read(p->tls) && room)
 		client |= POLLIN;
 	if (buf_len(&p->tls->out) > 0)
 		client |= POLLOUT;
@@ -164,6 +164,7 @@ pump_run(struct line *l, int stream, uint64_t stall_usec)
 	const int ahead = BIRTH_STREAM_BUFFER;
 	bool moved, trimmed = false;
 
+	l->privilege = -1; /* the supervisor has closed its end: the session hears from it now */
 	(void)setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &ahead, sizeof(ahead));
 	buf_init(&p.plain, TLS_BUFFER);
 	while (!is_done(&p, stall_usec)) {

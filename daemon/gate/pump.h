@@ -10,5 +10,6 @@
 #include "daemon/gate/line.h"
 
 /* Until both directions have ended, or the session is gone and the client takes no byte of what was
- * left for stall_usec. What the gate has read and not answered goes first. */
+ * left for stall_usec. From now on the privilege socket is not looked at. What the gate has read
+ * and not answered goes first. */
 void pump_run(struct line *l, int stream, uint64_t stall_usec);

@@ -245,7 +245,7 @@ tls_fill(struct tls *t)
 	uint8_t *at;
 	int r;
 
-	while (!tls_ended(t) && buf_len(&t->in) < TLS_BUFFER) {
+	while (tls_may_read(t) && buf_len(&t->in) < TLS_BUFFER) {
 		r = buf_reserve(&t->in, TLS_BUFFER - buf_len(&t->in), &at);
 		if (r < 0)
 			return r;

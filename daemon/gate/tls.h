@@ -14,6 +14,7 @@
 #include "lib/buf.h"
 
 enum {
+	TLS_OUT_SPARE = 32 << 10,
 	TLS_BUFFER = 256 << 10,  /* bytes of content held a direction */
 	TLS_OUT_MAX = 320 << 10, /* the same as records, and what the protocol itself says */
 	TLS_WHY_MAX = 256,
@@ -48,6 +49,14 @@ static inline bool
 tls_ended(const struct tls *t)
 {
 	return t->end || t->closed || t->broken;
+}
+
+/* Whether there is room for what the protocol may have to say to whatever comes next. Without it
+ * reading would get no further: the peer makes us answer and does not read. */
+static inline bool
+tls_may_read(const struct tls *t)
+{
+	return !tls_ended(t) && buf_len(&t->out) < TLS_OUT_MAX - TLS_OUT_SPARE;
 }
 
 /* Reads what has come into t->in, as much as has room. Bytes, or -ENOMEM. */

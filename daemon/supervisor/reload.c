@@ -157,6 +157,7 @@ on_houses(struct supervisor *sup, struct house_pair *pair, int error)
 			  "reload failed, keeping the old configuration: %s", why);
 		finished(sup, why);
 		houses_drop(pair);
+		renewal_before_houses(sup, sup->config);
 	} else {
 		swap(sup, r);
 		log_event(LOG_NOTICE, MESSAGE_ID_RELOAD,

@@ -80,6 +80,13 @@ have_changed(const struct config *c)
 	return memcmp(&before, &renewal.mark, sizeof(before)) != 0;
 }
 
+/* A gatehouse would make a pair of its own, perhaps in the middle of its exchange. */
+static bool
+is_incomplete(void)
+{
+	return renewal.mark.file[0].inode == 0 || renewal.mark.file[1].inode == 0;
+}
+
 void
 renewal_tick(struct supervisor *sup)
 {
@@ -89,6 +96,12 @@ renewal_tick(struct supervisor *sup)
 	    sup->houses[HOUSE_GATE] == NULL || clock_usec() - renewal.looked_usec < PERIOD ||
 	    !have_changed(sup->config))
 		return;
+	if (is_incomplete()) {
+		(void)snprintf(renewal.problem, sizeof(renewal.problem),
+			       "certificate or key is missing");
+		log_line(LOG_ERR, "%s, keeping what is in force", renewal.problem);
+		return;
+	}
 	log_line(LOG_NOTICE, "the certificate's files have changed, trying them");
 	r = houses_start_gate(sup, on_trial, &renewal.trial);
 	if (r < 0)

@@ -9,8 +9,8 @@
 
 /* Four times a second; looks at the files every 10 s. */
 void renewal_tick(struct supervisor *sup);
-/* Houses of a new configuration are about to be started: what is under way would be of the old one.
- */
+/* Houses of the configuration are about to be started, or it stays after others did not start: its
+ * files count as seen, and a trial under way would be of another one. */
 void renewal_before_houses(struct supervisor *sup, const struct config *c);
 /* They have taken over. */
 void renewal_done(struct supervisor *sup);

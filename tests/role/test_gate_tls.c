@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -54,11 +55,15 @@ tcp_pair(int *ret_client, int *ret_server)
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
 	auto_close int l = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	socklen_t len = sizeof(a.in);
+	const int small = 16 << 10; /* so that a client that does not read is one soon */
 
 	assert_int_equal(bind(l, &a.sa, len), 0);
+	assert_int_equal(setsockopt(l, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
+	assert_int_equal(setsockopt(l, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	assert_int_equal(listen(l, 1), 0);
 	assert_int_equal(getsockname(l, &a.sa, &len), 0);
 	*ret_client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(*ret_client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
 	assert_int_equal(connect(*ret_client, &a.sa, len), 0);
 	*ret_server = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 	assert_true(*ret_server >= 0);
@@ -311,6 +316,49 @@ nobody_who_does_not_read_keeps_it(void **state)
 	close_fd(&p.client);
 }
 
+/* Clock ticks that the process has used. */
+static unsigned long
+ticks_of(pid_t pid)
+{
+	unsigned long user = 0, system = 0;
+	auto_free char *text = NULL;
+	char path[64];
+	size_t len;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	assert_int_equal(io_read_file(AT_FDCWD, path, 4096, &text, &len), 0);
+	assert_int_equal(sscanf(strrchr(text, ')') + 2,
+				"%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+				&system),
+			 2);
+	return user + system;
+}
+
+/* Each asks for an answer, and none of them is read. */
+static void
+requests_for_new_keys_do_not_keep_it_busy(void **state)
+{
+	const struct timeval soon = { .tv_usec = 300000 };
+	unsigned long before;
+	struct peer p;
+	int sent = 0;
+
+	(void)state;
+	gate_start(&p);
+	assert_int_equal(SSL_connect(p.ssl), 1);
+	say(&p, "{\"opt\":\"list\"}", "");
+	admit(&p);
+	assert_int_equal(setsockopt(p.client, SOL_SOCKET, SO_SNDTIMEO, &soon, sizeof(soon)), 0);
+	while (sent < 400000 && SSL_key_update(p.ssl, SSL_KEY_UPDATE_REQUESTED) == 1 &&
+	       SSL_do_handshake(p.ssl) == 1)
+		sent++;
+	assert_in_range(sent, 1000, 399999); /* it stops reading */
+	before = ticks_of(p.pid);
+	(void)usleep(500000);
+	assert_in_range(ticks_of(p.pid) - before, 0, 10);
+	gate_end(&p);
+}
+
 static void
 inside_are_frames_and_nothing_else(void **state)
 {
@@ -412,6 +460,7 @@ main(void)
 		cmocka_unit_test(a_cut_is_an_end_for_the_session),
 		cmocka_unit_test(what_the_session_left_is_delivered),
 		cmocka_unit_test(nobody_who_does_not_read_keeps_it),
+		cmocka_unit_test(requests_for_new_keys_do_not_keep_it_busy),
 		cmocka_unit_test(inside_are_frames_and_nothing_else),
 		cmocka_unit_test(a_session_that_waits_is_not_the_gates),
 		cmocka_unit_test(half_a_handshake_ends_by_the_deadline),

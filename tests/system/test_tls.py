@@ -395,6 +395,9 @@ def test_changed_files_are_taken_and_broken_ones_are_not(make_ftd, scratch):
     with ftd.secure() as client:
         assert fingerprint(client) == before
     assert "ftd_certificate_last_load_successful 0" in ftd.ftctl("metrics").stdout
+    key.unlink()
+    until(lambda: any("is missing" in text for text in ftd.ask("status")["warnings"]), 15)
+    assert not key.exists()
     os.replace(other[1], key)
     until(lambda: ftd.ask("status")["tls"]["fingerprint"] != before, 15)
     assert not ftd.ask("status")["warnings"]
