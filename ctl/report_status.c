@@ -38,6 +38,18 @@ listeners(struct report *r, const json_t *s)
 }
 
 static void
+certificate(struct report *r, const json_t *s)
+{
+	const json_t *c = json_object_get(s, "tls");
+	char subject[REPORT_TEXT_MAX], print[REPORT_TEXT_MAX];
+
+	if (json_is_object(c))
+		(void)fprintf(r->to, "tls        %s, %" PRIu64 " days left, %s\n",
+			      report_text(c, "subject", subject), report_number(c, "days_left"),
+			      report_text(c, "fingerprint", print));
+}
+
+static void
 sessions(struct report *r, const json_t *s)
 {
 	(void)fprintf(r->to,
@@ -122,6 +134,7 @@ report_status(struct report *r, json_t *answer)
 	}
 	head(r, answer);
 	listeners(r, answer);
+	certificate(r, answer);
 	sessions(r, answer);
 	transfers(r, answer);
 	disks(r, answer);

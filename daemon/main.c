@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/common/certificate.h"
 #include "daemon/common/role.h"
 #include "daemon/config/config.h"
 #include "daemon/supervisor/supervisor.h"
@@ -17,9 +18,11 @@ enum { EXIT_USAGE = 2 };
 static const char usage[] =
     "usage: ftd [--config FILE] [--daemon]\n"
     "       ftd --check [FILE]\n"
+    "       ftd --fingerprint [--config FILE]\n"
     "\n"
     "  --config FILE   read FILE instead of " SYSCONFDIR "/ftd.conf\n"
     "  --check [FILE]  say what is wrong with the configuration, exit 0 or 2\n"
+    "  --fingerprint   print what clients can compare the certificate with\n"
     "  --daemon        detach once the daemon is ready\n"
     "  --version       print the version\n"
     "  --help          print this\n";
@@ -28,6 +31,7 @@ enum option_id {
 	OPTION_CONFIG = 256,
 	OPTION_CHECK,
 	OPTION_DAEMON,
+	OPTION_FINGERPRINT,
 	OPTION_VERSION,
 	OPTION_HELP,
 	OPTION_ROLE
@@ -37,6 +41,7 @@ static const struct option options[] = {
 	{ "config", required_argument, NULL, OPTION_CONFIG },
 	{ "check", no_argument, NULL, OPTION_CHECK },
 	{ "daemon", no_argument, NULL, OPTION_DAEMON },
+	{ "fingerprint", no_argument, NULL, OPTION_FINGERPRINT },
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "role", required_argument, NULL, OPTION_ROLE }, /* how the supervisor starts its roles */
@@ -46,7 +51,7 @@ static const struct option options[] = {
 struct command_line {
 	const char *file;
 	const char *role;
-	bool check, daemon;
+	bool check, fingerprint, daemon;
 };
 
 /* A role holds nothing that an orderly exit() would give back, and behind its sandbox much of one
@@ -116,6 +121,29 @@ leave_terminal(void)
 	return chdir("/") < 0 ? -errno : 0;
 }
 
+/* Of the certificate that the daemon of this configuration shows; the key is not needed. */
+static int
+fingerprint(const char *file)
+{
+	char text[CERTIFICATE_FINGERPRINT_TEXT];
+	struct certificate_files files;
+	struct certificate_info info;
+	struct config *c = NULL;
+	int r = load(file, &c, false);
+
+	if (r != 0)
+		return r;
+	certificate_files(c, &files);
+	free(c);
+	r = certificate_read(files.certificate, &info);
+	if (r < 0) {
+		(void)fprintf(stderr, "ftd: %s: %s\n", files.certificate, strerror(-r));
+		return EXIT_FAILURE;
+	}
+	(void)printf("%s\n", certificate_fingerprint_text(info.fingerprint, text));
+	return 0;
+}
+
 /* The caller gets its prompt back when the daemon serves, or its error. Returns in the child only.
  */
 static int
@@ -175,6 +203,9 @@ parse(int argc, char **argv, struct command_line *cl, int *ret)
 		case OPTION_CHECK:
 			cl->check = true;
 			break;
+		case OPTION_FINGERPRINT:
+			cl->fingerprint = true;
+			break;
 		case OPTION_DAEMON:
 			cl->daemon = true;
 			break;
@@ -214,5 +245,7 @@ main(int argc, char **argv)
 		return status;
 	if (cl.role != NULL)
 		return run_role(cl.role);
+	if (cl.fingerprint)
+		return fingerprint(cl.file);
 	return cl.check ? check(cl.file) : run(&cl);
 }

@@ -245,6 +245,12 @@ class Daemon:
         """A connection as the oldest clients have it: nothing said yet."""
         return wire.Wire.tcp(self.port, **how)
 
+    def secure(self, **how):
+        """A connection over TLS that has said hello."""
+        client = wire.Wire.tls(self.port, **how)
+        client.hello()
+        return client
+
     def client(self, **how):
         """A connection that has said hello."""
         client = self.connect(**how)

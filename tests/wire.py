@@ -5,6 +5,7 @@ It shares nothing with the programs under test, and it can say what a good clien
 import hashlib
 import json
 import socket
+import ssl
 import struct
 
 import xxhash
@@ -22,6 +23,18 @@ def digest(data, algorithm="xxh3"):
     """`algorithm:hex` of the bytes, as the protocol writes it."""
     make = {"xxh3": xxhash.xxh3_128, "sha256": hashlib.sha256}[algorithm]
     return f"{algorithm}:{make(data).hexdigest()}"
+
+
+def tls_context(*alpn, oldest=ssl.TLSVersion.TLSv1_3, newest=ssl.TLSVersion.TLSv1_3, ca=None):
+    """What a client speaks TLS with; without a CA file any certificate will do."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_REQUIRED if ca else ssl.CERT_NONE
+    if ca:
+        context.load_verify_locations(ca)
+    context.minimum_version, context.maximum_version = oldest, newest
+    context.set_alpn_protocols(list(alpn) or ["ftd/1"])
+    return context
 
 
 class Closed(Exception):
@@ -48,6 +61,11 @@ class Wire:
         sock.settimeout(timeout)
         sock.connect((host, port))
         return cls(sock, timeout)
+
+    @classmethod
+    def tls(cls, port, host="127.0.0.1", timeout=20, context=None, session=None, rcvbuf=0):
+        plain = cls.tcp(port, host, timeout, rcvbuf)
+        return cls((context or tls_context()).wrap_socket(plain.sock, session=session), timeout)
 
     @classmethod
     def unix(cls, path, timeout=20):

@@ -1,7 +1,7 @@
 /*
- * Fixed-size packets between the supervisor and its roles, over SOCK_SEQPACKET and SOCK_DGRAM pairs.
- * A packet of another size than its type's is a broken peer. Only supervisor → house packets carry
- * descriptors.
+ * Fixed-size packets between the supervisor and its roles, over SOCK_SEQPACKET and SOCK_DGRAM
+ * pairs. A packet of another size than its type's is a broken peer. Only supervisor → house packets
+ * carry descriptors.
  */
 #pragma once
 
@@ -11,16 +11,19 @@
 
 /* Descriptors that an exec'd role finds open. */
 enum {
-	ROLE_FD_HOUSE = 3,  /* packets to and from the supervisor */
-	ROLE_FD_LOG = 4,    /* SOCK_DGRAM to the supervisor's journal */
-	ROLE_FD_CONFIG = 5, /* sealed struct config */
-	ROLE_FD_PUBLIC = 6, /* public page, read-only */
-	ROLE_FD_ORDERS = 7, /* sessionhouse: orders, read-only */
+	ROLE_FD_HOUSE = 3,   /* packets to and from the supervisor */
+	ROLE_FD_LOG = 4,     /* SOCK_DGRAM to the supervisor's journal */
+	ROLE_FD_CONFIG = 5,  /* sealed struct config */
+	ROLE_FD_PUBLIC = 6,  /* public page, read-only */
+	ROLE_FD_ORDERS = 7,  /* sessionhouse: orders, read-only */
 	ROLE_FD_REPORTS = 8, /* sessionhouse: reports, read-write */
-	ROLE_FD_EXTRA = 9,  /* beacon: UDP socket; */
+	ROLE_FD_EXTRA = 9,   /* beacon: UDP socket; */
 };
 
-/* supervisor → house: with descriptors { connection, privilege socket } */
+/* supervisor → house: with descriptors { connection, privilege socket } and, to the gatehouse, the
+ * end of the stream that the gate pumps to and from where the connection is TLS */
+enum { BIRTH_CONNECTION, BIRTH_PRIVILEGE, BIRTH_STREAM, BIRTH_FDS };
+enum { BIRTH_STREAM_BUFFER = 1 << 20 /* bytes that each end of it may have sent ahead */ };
 struct packet_birth {
 	uint32_t slot; /* sessions; gates: 0 */
 	uint32_t flags;
@@ -32,13 +35,24 @@ struct packet_birth {
 enum { BIRTH_HELLO = 1 << 0 /* the client has said hello */, BIRTH_LOOPBACK = 1 << 1 };
 
 /* house → supervisor */
-enum house_type { HOUSE_READY, HOUSE_BORN, HOUSE_FAILED };
+enum house_type { HOUSE_READY, HOUSE_BORN, HOUSE_FAILED, HOUSE_CERTIFICATE };
 struct packet_house {
 	uint32_t type;
-	int32_t pid;  /* HOUSE_BORN */
+	int32_t pid;   /* HOUSE_BORN */
 	int32_t error; /* HOUSE_FAILED: negative errno */
 	uint32_t pad;
 	uint64_t connection;
+};
+
+/* gatehouse → supervisor, once, before HOUSE_READY: what it shows to clients, or why it cannot
+ * start. No text in it is to be trusted to end. */
+struct packet_certificate {
+	uint32_t type;
+	uint32_t pad;
+	uint8_t fingerprint[32];       /* SHA-256 of the certificate */
+	int64_t not_before, not_after; /* seconds since 1970 */
+	char subject[256];
+	char why[256]; /* not "": there is no certificate, and the house ends */
 };
 
 /* gate → supervisor, each at most once */
@@ -46,6 +60,8 @@ enum gate_type { GATE_ANONYMOUS = 1 };
 struct packet_gate {
 	uint32_t type;
 	uint32_t said_hello;
+	uint32_t tls; /* 0: plain text; 12 or 13: the version, and the gate becomes a pump on yes */
+	uint32_t pad;
 };
 
 /* supervisor → gate: the answer. code "" is yes: the connection has another owner, exit. */

@@ -101,8 +101,8 @@ announce(enum house_type type, uint64_t connection, pid_t pid, int error)
 }
 
 static int
-birth(const struct packet_birth *b, int connection, int privilege,
-      void (*child)(const struct packet_birth *birth, int connection, int privilege))
+birth(const struct packet_birth *b, const int *fds,
+      void (*child)(const struct packet_birth *birth, const int *fds))
 {
 	pid_t pid = role_clone();
 
@@ -113,34 +113,46 @@ birth(const struct packet_birth *b, int connection, int privilege,
 		 * logs */
 		(void)announce(HOUSE_BORN, b->connection, getpid(), 0);
 		(void)close(ROLE_FD_HOUSE);
-		child(b, connection, privilege);
+		child(b, fds);
 		_exit(ROLE_EXIT_BROKEN);
 	}
 	return announce(HOUSE_BORN, b->connection, pid, 0);
 }
 
-int
-house_loop(void (*child)(const struct packet_birth *birth, int connection, int privilege))
+/* 1: one more was born; 0: the supervisor has closed; negative: the exit class, negated. */
+static int
+serve_birth(void (*child)(const struct packet_birth *birth, const int *fds), size_t n_fds)
 {
+	int fds[BIRTH_FDS] = { -1, -1, -1 };
 	struct packet_birth b;
-	int fds[2];
 	ssize_t n;
+	int r;
+
+	do {
+		n = io_recv_packet(ROLE_FD_HOUSE, &b, sizeof(b), fds, n_fds, NULL, 0);
+	} while (n == -EINTR);
+	if (n == 0)
+		return 0;
+	r = n == (ssize_t)sizeof(b) ? 1 : -ROLE_EXIT_PROTOCOL;
+	for (size_t i = 0; i < n_fds; i++)
+		if (fds[i] < 0)
+			r = -ROLE_EXIT_PROTOCOL;
+	if (r > 0 && birth(&b, fds, child) < 0)
+		r = -ROLE_EXIT_BROKEN;
+	for (size_t i = 0; i < n_fds; i++)
+		close_fd(&fds[i]);
+	return r;
+}
+
+int
+house_loop(void (*child)(const struct packet_birth *birth, const int *fds), size_t n_fds)
+{
 	int r;
 
 	if (announce(HOUSE_READY, 0, 0, 0) < 0)
 		return ROLE_EXIT_BROKEN;
-	for (;;) {
-		n = io_recv_packet(ROLE_FD_HOUSE, &b, sizeof(b), fds, 2, NULL, 0);
-		if (n == -EINTR)
-			continue;
-		if (n == 0)
-			return ROLE_EXIT_OK;
-		if (n != (ssize_t)sizeof(b) || fds[0] < 0 || fds[1] < 0)
-			return ROLE_EXIT_PROTOCOL;
-		r = birth(&b, fds[0], fds[1], child);
-		close_fd(&fds[0]);
-		close_fd(&fds[1]);
-		if (r < 0)
-			return ROLE_EXIT_BROKEN;
-	}
+	do {
+		r = serve_birth(child, n_fds);
+	} while (r > 0);
+	return -r;
 }

@@ -1,6 +1,7 @@
 /* What every exec'd role and every cloned role does in the same way. */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -25,10 +26,11 @@ int role_map_config(int fd, const struct config **ret);
 /* clone(CLONE_PARENT): the child is the supervisor's own. As fork(2): 0 in the child. */
 pid_t role_clone(void);
 
-/* A house's loop: announces HOUSE_READY, then takes packet_birth and clones; child is called in the
- * new process with descriptors it owns and must not return. Returns when the supervisor closes. */
+/* A house's loop: announces HOUSE_READY, then takes packet_birth with n_fds descriptors (in the
+ * order of BIRTH_*) and clones; child is called in the new process with the descriptors, which it
+ * owns, and must not return. Returns when the supervisor closes. */
 struct packet_birth;
-int house_loop(void (*child)(const struct packet_birth *birth, int connection, int privilege));
+int house_loop(void (*child)(const struct packet_birth *birth, const int *fds), size_t n_fds);
 
 /* Entry points of the roles, called by main() for `ftd --role NAME`. They return the exit status.
  */

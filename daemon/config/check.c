@@ -81,39 +81,20 @@ check_share_paths(const struct config *c, struct config_problems *problems)
 	}
 }
 
-static void
-check_share_reachable(const struct config *c, const struct config_share *s,
-		      struct config_problems *problems)
-{
-	char shown[SHARE_SHOWN_MAX];
-
-	if (s->anonymous == CONFIG_NEVER)
-		config_problem_add(problems, false, s->line,
-				   "shares: nobody can use \"%s\": anonymous = \"never\", and this "
-				   "version has no users yet",
-				   share_shown(s, shown));
-	else if (s->anonymous > c->plaintext)
-		config_problem_add(
-		    problems, false, s->line,
-		    "shares: only this machine can use \"%s\" while plaintext = \"loopback\"",
-		    share_shown(s, shown));
-}
-
-/* Without TLS and users in this version, who may speak plain text and who may use a share
- * anonymously have to agree. */
+/* Nobody logs in to this version, so who may use a share anonymously decides who can. */
 static void
 check_reachable(const struct config *c, struct config_problems *problems)
 {
 	enum config_where widest = CONFIG_NEVER;
+	char shown[SHARE_SHOWN_MAX];
 
-	if (c->plaintext == CONFIG_NEVER) {
-		config_problem_add(
-		    problems, true, c->line[CONFIG_AT_plaintext],
-		    "plaintext: \"never\" leaves nobody to talk to: this version has no TLS yet");
-		return;
-	}
 	for (const struct config_share *s = c->shares; s < c->shares + c->n_shares; s++) {
-		check_share_reachable(c, s, problems);
+		if (s->anonymous == CONFIG_NEVER)
+			config_problem_add(
+			    problems, false, s->line,
+			    "shares: nobody can use \"%s\": anonymous = \"never\", and this "
+			    "version has no users yet",
+			    share_shown(s, shown));
 		if (s->anonymous > widest)
 			widest = s->anonymous;
 	}
@@ -123,12 +104,30 @@ check_reachable(const struct config *c, struct config_problems *problems)
 				   "anonymous = \"anywhere\"");
 }
 
+static void
+check_tls(const struct config *c, struct config_problems *problems)
+{
+	bool certificate = c->tls_certificate[0] != '\0', key = c->tls_key[0] != '\0';
+
+	if (certificate && !key)
+		config_problem_add(problems, true, c->line[CONFIG_AT_tls_certificate],
+				   "tls.certificate: name its key in tls.key, too");
+	if (key && !certificate)
+		config_problem_add(problems, true, c->line[CONFIG_AT_tls_key],
+				   "tls.key: name its certificate in tls.certificate, too");
+	if (certificate && key && strcmp(c->tls_certificate, c->tls_key) == 0)
+		config_problem_add(problems, true, c->line[CONFIG_AT_tls_key],
+				   "tls.key: the key needs a file of its own, which only the "
+				   "daemon can read");
+}
+
 void
 check_whole(const struct config *c, struct config_problems *problems)
 {
 	check_listeners(c, problems);
 	check_share_paths(c, problems);
 	check_reachable(c, problems);
+	check_tls(c, problems);
 	if (c->access_allow.n == 0)
 		config_problem_add(problems, false, c->line[CONFIG_AT_access_allow],
 				   "access.allow: the list is empty: nobody is served");

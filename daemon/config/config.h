@@ -25,6 +25,8 @@ enum {
 };
 
 enum config_where { CONFIG_NEVER, CONFIG_LOOPBACK, CONFIG_ANYWHERE };
+/* as gates tell them */
+enum config_tls_version { CONFIG_TLS_1_2 = 12, CONFIG_TLS_1_3 = 13 };
 enum config_sandbox { CONFIG_SANDBOX_REQUIRE, CONFIG_SANDBOX_BEST_EFFORT };
 enum config_durability { CONFIG_DURABILITY_FULL, CONFIG_DURABILITY_FILE, CONFIG_DURABILITY_NONE };
 enum config_links { CONFIG_LINKS_DENY, CONFIG_LINKS_INSIDE };
@@ -89,6 +91,9 @@ struct config {
 	unsigned n_listen;
 	struct config_listener listen[CONFIG_LISTENERS_MAX];
 	enum config_where plaintext;
+	char tls_certificate[PATH_MAX], tls_key[PATH_MAX]; /* both or none; "": our own pair */
+	char tls_client_ca[PATH_MAX];
+	enum config_tls_version tls_min_version;
 	char status_address[ADDR_TEXT_MAX]; /* "": no UDP status */
 	uint64_t status_port;
 	int status_line;

@@ -14,7 +14,7 @@
 #include "lib/own.h"
 
 enum {
-	MACHINE_FDS_SESSION = 4, /* the supervisor's descriptors for one session */
+	MACHINE_FDS_SESSION = 5, /* the supervisor's descriptors for one session over TLS */
 	MACHINE_FDS_OTHER = 64,
 };
 

@@ -42,6 +42,11 @@ static const struct option_word log_level_words[] = {
 	{ "notice", CONFIG_LOG_NOTICE }, { "info", CONFIG_LOG_INFO },
 	{ "debug", CONFIG_LOG_DEBUG },   { NULL, 0 },
 };
+static const struct option_word tls_version_words[] = {
+	{ "1.2", CONFIG_TLS_1_2 },
+	{ "1.3", CONFIG_TLS_1_3 },
+	{ NULL, 0 },
+};
 /* the single rights first: show.c writes no presets */
 static const struct option_word rights_words[] = {
 	{ "read", RIGHT_READ },
@@ -58,9 +63,13 @@ static const struct option_word rights_words[] = {
 };
 
 static const struct option_word *const words_of[OPTION_TYPES] = {
-	[OPTION_WHERE] = where_words,           [OPTION_SANDBOX] = sandbox_words,
-	[OPTION_DURABILITY] = durability_words, [OPTION_LINKS] = links_words,
-	[OPTION_LOG_TARGET] = log_target_words, [OPTION_LOG_LEVEL] = log_level_words,
+	[OPTION_WHERE] = where_words,
+	[OPTION_SANDBOX] = sandbox_words,
+	[OPTION_DURABILITY] = durability_words,
+	[OPTION_LINKS] = links_words,
+	[OPTION_LOG_TARGET] = log_target_words,
+	[OPTION_LOG_LEVEL] = log_level_words,
+	[OPTION_TLS_VERSION] = tls_version_words,
 	[OPTION_RIGHTS] = rights_words,
 };
 
@@ -138,7 +147,8 @@ option_describe(const struct option *o, char *buf)
 		return "a user or group name";
 	case OPTION_PATH:
 		(void)snprintf(buf, OPTION_TEXT_MAX,
-			       "an absolute path of at most %" PRIu64 " bytes", o->max);
+			       "an absolute path of at most %" PRIu64 " bytes%s", o->max,
+			       o->min > 0 ? "" : ", or \"\" for none");
 		return buf;
 	case OPTION_SHARE_PATH:
 		return "a path such as \"/\" or \"/pub\"";
@@ -162,6 +172,7 @@ option_describe(const struct option *o, char *buf)
 	case OPTION_LINKS:
 	case OPTION_LOG_TARGET:
 	case OPTION_LOG_LEVEL:
+	case OPTION_TLS_VERSION:
 		return describe_words(o, buf);
 	case OPTION_RIGHTS:
 		return "\"full\", \"readonly\", \"dropbox\" or some of "

@@ -18,12 +18,13 @@ enum option_type {
 	OPTION_PORT,       /* uint16_t */
 	OPTION_DURATION,   /* uint64_t, microseconds */
 	OPTION_SIZE,       /* uint64_t, bytes */
-	OPTION_WHERE,      /* one of the enums of config.h, and so the next five */
+	OPTION_WHERE,      /* one of the enums of config.h, and so the next six */
 	OPTION_SANDBOX,
 	OPTION_DURABILITY,
 	OPTION_LINKS,
 	OPTION_LOG_TARGET,
 	OPTION_LOG_LEVEL,
+	OPTION_TLS_VERSION,
 	OPTION_RIGHTS,    /* unsigned, RIGHT_* */
 	OPTION_SUBNETS,   /* struct config_subnets; of lists, min and max count the entries */
 	OPTION_LISTENERS, /* struct config_listener[], the number in front of it */

@@ -136,6 +136,7 @@ write_value(FILE *to, const struct option *o, const void *base)
 	case OPTION_LINKS:
 	case OPTION_LOG_TARGET:
 	case OPTION_LOG_LEVEL:
+	case OPTION_TLS_VERSION:
 		write_word(to, option_words(o->type), *(const unsigned *)field);
 		break;
 	case OPTION_RIGHTS:

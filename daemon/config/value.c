@@ -46,7 +46,7 @@ read_name(const struct option *o, const char *text, void *field)
 static int
 read_path(const struct option *o, const char *text, void *field)
 {
-	if (text[0] != '/')
+	if (text[0] != '/' && text[0] != '\0')
 		return -EINVAL;
 	return read_text(o, text, field);
 }
@@ -166,6 +166,7 @@ static const text_reader text_readers[OPTION_TYPES] = {
 	[OPTION_LINKS] = read_word,
 	[OPTION_LOG_TARGET] = read_word,
 	[OPTION_LOG_LEVEL] = read_word,
+	[OPTION_TLS_VERSION] = read_word,
 	[OPTION_RIGHTS] = read_rights,
 };
 

@@ -8,110 +8,37 @@
 
 #include <jansson.h>
 
+#include "daemon/common/access.h"
 #include "daemon/common/hello.h"
 #include "daemon/common/role.h"
 #include "daemon/common/rolelog.h"
+#include "daemon/gate/line.h"
+#include "daemon/gate/pump.h"
 #include "lib/buf.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/message.h"
 #include "lib/own.h"
 #include "lib/request.h"
 
-enum {
-	LINGER_MS = 2000,
-	LINGER_BYTES = 1 << 20,
-	ANSWERS_MAX = 16, /* hello and ping: so many fit into any socket's buffer, unread */
-};
+enum { ANSWERS_MAX = 16 /* hello and ping: so many fit into any socket's buffer, unread */ };
 
 struct gate {
 	const struct gate_world *world;
 	const struct packet_birth *birth;
-	int fd, privilege;
+	struct line line;
 	bool said_hello;
 	unsigned answers;
 };
 
-/* How a step ends: go on, or the gate ends (the client is gone, or was answered). */
-enum { STEP_GO_ON = 0, STEP_END = 1 };
-
-/* --- waiting and looking */
-
-static int
-wait_readable(const struct gate *g, int fd, uint64_t deadline_usec)
-{
-	struct pollfd p[] = { { .fd = fd, .events = POLLIN }, { .fd = g->privilege, .events = 0 } };
-	uint64_t now = clock_usec();
-	int n;
-
-	if (now >= deadline_usec)
-		return -ETIMEDOUT;
-	n = poll(p, ARRAY_SIZE(p), (int)((deadline_usec - now) / USEC_PER_MSEC) + 1);
-	if (n < 0)
-		return errno == EINTR ? 0 : -errno;
-	if (p[1].revents & (POLLHUP | POLLERR))
-		return -ECANCELED; /* the supervisor is gone: nobody could admit this client */
-	return n == 0 ? -ETIMEDOUT : 0;
-}
-
-/* Waits until n bytes lie in the socket and copies them without taking them. */
-static int
-look(const struct gate *g, void *dst, size_t n)
-{
-	int low = (int)n;
-	ssize_t got;
-	int r;
-
-	if (setsockopt(g->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) < 0)
-		return -errno;
-	for (;;) {
-		r = wait_readable(g, g->fd, g->birth->deadline_usec);
-		if (r < 0)
-			return r;
-		got = recv(g->fd, dst, n, MSG_PEEK | MSG_DONTWAIT);
-		if (got == (ssize_t)n)
-			return 0;
-		if (got < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		/* readable, but less than the low-water mark: the client's end has closed */
-		if (got >= 0)
-			return -ENODATA;
-	}
-}
-
-static int
-take(const struct gate *g, uint64_t n)
-{
-	char scratch[4096];
-	ssize_t got;
-	int low = 1;
-	int r;
-
-	if (setsockopt(g->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low)) < 0)
-		return -errno;
-	while (n > 0) {
-		r = wait_readable(g, g->fd, g->birth->deadline_usec);
-		if (r < 0)
-			return r;
-		got = recv(g->fd, scratch, n < sizeof(scratch) ? (size_t)n : sizeof(scratch),
-			   MSG_DONTWAIT);
-		if (got == 0)
-			return -ENODATA;
-		if (got < 0 && errno != EAGAIN && errno != EINTR)
-			return -errno;
-		if (got > 0)
-			n -= (uint64_t)got;
-	}
-	return 0;
-}
+/* How a step ends: go on, or the gate ends (the client is gone, or was answered), or it becomes the
+ * pump of the session that was made. */
+enum { STEP_GO_ON = 0, STEP_END = 1, STEP_PUMP = 2 };
 
 /* --- speaking */
 
-/* Answers before login are small and few: what does not fit into the socket's buffer at once would
- * be a client that never reads. */
 static int
-say(const struct gate *g, json_t *answer, json_t *id)
+say(struct gate *g, json_t *answer, json_t *id)
 {
 	struct buf out;
 	int r;
@@ -120,37 +47,14 @@ say(const struct gate *g, json_t *answer, json_t *id)
 		return -ENOMEM;
 	buf_init(&out, FRAME_PREFIX + FRAME_HEADER_MAX);
 	r = message_append(&out, answer);
-	if (r == 0 && send(g->fd, buf_data(&out), buf_len(&out), MSG_DONTWAIT | MSG_NOSIGNAL) !=
-			  (ssize_t)buf_len(&out))
-		r = -EPIPE;
+	if (r == 0)
+		r = line_send(&g->line, buf_data(&out), buf_len(&out));
 	buf_done(&out);
 	return r;
 }
 
-/* The sending side first, and what still comes is read for a moment: closing on unread bytes would
- * take the answer back. */
-static void
-linger(const struct gate *g)
-{
-	uint64_t deadline = clock_usec() + LINGER_MS * USEC_PER_MSEC;
-	char scratch[4096];
-	size_t seen = 0;
-	ssize_t n;
-	int low = 1;
-
-	(void)setsockopt(g->fd, SOL_SOCKET, SO_RCVLOWAT, &low, sizeof(low));
-	(void)shutdown(g->fd, SHUT_WR);
-	while (seen < LINGER_BYTES && wait_readable(g, g->fd, deadline) == 0) {
-		n = recv(g->fd, scratch, sizeof(scratch), MSG_DONTWAIT);
-		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-			return;
-		if (n > 0)
-			seen += (size_t)n;
-	}
-}
-
 static int
-refuse(const struct gate *g, json_t *id, const char *code, const char *message,
+refuse(struct gate *g, json_t *id, const char *code, const char *message,
        const struct packet_verdict *v)
 {
 	auto_json json_t *a = json_pack("{s:s, s:s, s:s, s:b}", "status", "error", "code", code,
@@ -166,33 +70,37 @@ refuse(const struct gate *g, json_t *id, const char *code, const char *message,
 	if (v != NULL && v->current != UINT64_MAX)
 		(void)json_object_set_new(a, "current", json_integer((json_int_t)v->current));
 	if (say(g, a, id) == 0)
-		linger(g);
+		line_linger(&g->line);
 	return STEP_END;
 }
 
 /* --- steps */
 
-/* Asks for a session. On yes the connection has another reader already: nothing may be touched. */
+/* Asks for a session. On yes a plain connection has another reader already: nothing may be touched.
+ */
 static int
 ask_anonymous(struct gate *g, json_t *id)
 {
-	struct packet_gate q = { .type = GATE_ANONYMOUS, .said_hello = g->said_hello };
+	const struct line *l = &g->line;
+	struct packet_gate q = { .type = GATE_ANONYMOUS,
+				 .said_hello = g->said_hello,
+				 .tls = l->secure ? tls_version(&l->tls) : 0 };
 	struct packet_verdict v;
 	ssize_t n;
 	int r;
 
-	if (send(g->privilege, &q, sizeof(q), MSG_NOSIGNAL) != (ssize_t)sizeof(q))
+	if (send(l->privilege, &q, sizeof(q), MSG_NOSIGNAL) != (ssize_t)sizeof(q))
 		return -ECANCELED;
-	r = wait_readable(g, g->privilege, g->birth->deadline_usec);
+	r = line_wait(l, l->privilege, POLLIN, l->deadline_usec);
 	if (r < 0)
 		return r;
-	n = recv(g->privilege, &v, sizeof(v), MSG_DONTWAIT | MSG_TRUNC);
+	n = recv(l->privilege, &v, sizeof(v), MSG_DONTWAIT | MSG_TRUNC);
 	if (n != (ssize_t)sizeof(v))
 		return -ECANCELED;
 	v.code[sizeof(v.code) - 1] = '\0';
 	v.message[sizeof(v.message) - 1] = '\0';
 	if (v.code[0] == '\0')
-		return STEP_END;
+		return l->secure ? STEP_PUMP : STEP_END;
 	return refuse(g, id, v.code, v.message, &v);
 }
 
@@ -220,6 +128,13 @@ answer_ping(struct gate *g, const struct request *rq)
 	return say(g, answer, rq->id);
 }
 
+/* Whoever may not speak plain text gets one answer: the supervisor's. */
+static bool
+is_welcome(const struct gate *g)
+{
+	return g->line.secure || access_plaintext(g->world->config, &g->birth->peer).allowed;
+}
+
 /* hello and ping are answered here, so that a login may follow; everything else, and whatever is
  * odd about these two, is the session's. */
 static int
@@ -234,9 +149,9 @@ serve(struct gate *g, json_t *object, size_t used)
 	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) ||
 	    g->answers++ == ANSWERS_MAX || rq.more || rq.body > FRAME_HEADER_MAX ||
 	    (rq.id != NULL && !request_id_is_valid(rq.id)) ||
-	    json_object_get(object, "need") != NULL)
+	    json_object_get(object, "need") != NULL || !is_welcome(g))
 		return ask_anonymous(g, rq.id);
-	r = take(g, used + rq.body);
+	r = line_take(&g->line, used + rq.body);
 	if (r < 0)
 		return r;
 	return rq.opt[0] == 'h' ? answer_hello(g, &rq) : answer_ping(g, &rq);
@@ -251,7 +166,7 @@ step_frame(struct gate *g, size_t header_len)
 
 	if (bytes == NULL)
 		return -ENOMEM;
-	r = look(g, bytes, FRAME_PREFIX + header_len);
+	r = line_look(&g->line, bytes, FRAME_PREFIX + header_len);
 	if (r < 0)
 		return r;
 	r = message_parse((const char *)bytes + FRAME_PREFIX, header_len, &request);
@@ -260,23 +175,38 @@ step_frame(struct gate *g, size_t header_len)
 	return serve(g, request, FRAME_PREFIX + header_len);
 }
 
+/* What fails here is told by TLS itself, and to the administrator who wants to know. */
+static int
+step_tls(struct gate *g)
+{
+	int r = line_secure(&g->line, g->world->tls);
+
+	if (r == -EPROTO)
+		rolelog(7, "the TLS handshake failed");
+	return r;
+}
+
 static int
 step(struct gate *g)
 {
 	uint8_t first[FRAME_PREFIX];
+	enum frame_first what;
 	int r;
 
-	r = look(g, first, sizeof(first));
+	r = line_look(&g->line, first, sizeof(first));
 	if (r < 0)
 		return r;
-	switch (frame_first(first)) {
+	what = frame_first(first);
+	if (what != FRAME_FIRST_FRAME && g->line.secure)
+		what = FRAME_FIRST_BAD; /* inside TLS there are frames and nothing else */
+	switch (what) {
 	case FRAME_FIRST_FRAME:
 		r = frame_length(first);
 		return r < 0 ? r : step_frame(g, (size_t)r);
 	case FRAME_FIRST_BARE:
 		return ask_anonymous(g, NULL);
 	case FRAME_FIRST_TLS:
-		return refuse(g, NULL, "unsupported", "this server does not speak TLS", NULL);
+		return step_tls(g);
 	case FRAME_FIRST_PROXY:
 		return refuse(g, NULL, "bad_frame",
 			      "a PROXY header is taken from trusted proxies only", NULL);
@@ -286,22 +216,33 @@ step(struct gate *g)
 	return refuse(g, NULL, "bad_frame", err_text(-FTD_E_bad_frame), NULL);
 }
 
-int
-gate_run(const struct gate_world *world, const struct packet_birth *birth, int connection,
-	 int privilege)
+/* In the middle of a handshake there are no words for it. */
+static void
+out_of_time(struct gate *g)
 {
-	struct gate g = {
-		.world = world, .birth = birth, .fd = connection, .privilege = privilege
-	};
+	rolelog(6, "no request within the login time, closing");
+	if (g->line.secure || g->line.tls.ssl == NULL)
+		(void)refuse(g, NULL, "timeout", "no request within the login time", NULL);
+}
+
+int
+gate_run(const struct gate_world *world, const struct packet_birth *birth, const int *fds)
+{
+	struct gate g = { .world = world,
+			  .birth = birth,
+			  .line = { .fd = fds[BIRTH_CONNECTION],
+				    .privilege = fds[BIRTH_PRIVILEGE],
+				    .deadline_usec = birth->deadline_usec } };
 	int r;
 
 	do {
 		r = step(&g);
 	} while (r == STEP_GO_ON);
-	if (r == -ETIMEDOUT) {
-		rolelog(6, "no request within the login time, closing");
-		(void)refuse(&g, NULL, "timeout", "no request within the login time", NULL);
-	}
+	if (r == -ETIMEDOUT)
+		out_of_time(&g);
+	if (r == STEP_PUMP)
+		pump_run(&g.line, fds[BIRTH_STREAM], world->config->stall_timeout);
+	tls_done(&g.line.tls);
 	/* a client that went away, or a supervisor that did, is an ordinary end */
 	return ROLE_EXIT_OK;
 }

@@ -110,9 +110,9 @@ session_main(const struct packet_birth *birth, int connection, int privilege)
 }
 
 static void
-child(const struct packet_birth *birth, int connection, int privilege)
+child(const struct packet_birth *birth, const int *fds)
 {
-	_exit(session_main(birth, connection, privilege));
+	_exit(session_main(birth, fds[BIRTH_CONNECTION], fds[BIRTH_PRIVILEGE]));
 }
 
 /* ---- the house */
@@ -159,5 +159,5 @@ sessionhouse_main(void)
 		rolelog(LOG_ERR, "cannot prepare the sandbox, not starting: %s", strerror(-r));
 		return ROLE_EXIT_SETUP;
 	}
-	return house_loop(child);
+	return house_loop(child, BIRTH_STREAM);
 }

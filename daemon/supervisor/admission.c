@@ -9,6 +9,7 @@
 #include "daemon/supervisor/connections.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/refusals.h"
 #include "lib/clock.h"
 #include "lib/own.h"
@@ -119,6 +120,7 @@ connection_new(struct supervisor *sup, int fd, const union addr *peer)
 		.fd = fd,
 		.peer = *peer,
 		.privilege = -1,
+		.stream = -1,
 		.deadline_usec = clock_usec() + sup->config->login_timeout,
 		.source = source_hold(peer),
 	};
@@ -200,6 +202,7 @@ admission_tick(struct supervisor *sup)
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)
 		if (now >= c->deadline_usec + GATE_OVERTIME && c->child != NULL)
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+	pumps_tick(sup);
 	refusals_tick();
 	admission_fill(sup);
 }
@@ -217,7 +220,8 @@ void
 admission_view(const struct supervisor *sup, struct admission_view *ret)
 {
 	*ret = (struct admission_view){ .gates = sup->admission->pool,
-					.waiting = sup->admission->room.n };
+					.waiting = sup->admission->room.n,
+					.pumps = sup->admission->pumps.n };
 }
 
 int
@@ -236,6 +240,9 @@ admission_stop(struct supervisor *sup)
 		return;
 	while (a->room.first != NULL)
 		connections_free(a->room.first);
+	pumps_kill(sup);
+	while (a->pumps.first != NULL)
+		connections_free(a->pumps.first);
 	for (struct connection *c = a->gates.first; c != NULL; c = a->gates.first) {
 		if (c->child != NULL)
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/refusals.h"
 #include "lib/own.h"
 
@@ -44,6 +45,11 @@ connections_leave(struct connection *c)
 		c->source->waiting--;
 		return;
 	}
+	if (c->stage == STAGE_PUMP) {
+		list_remove(&a->pumps, c);
+		pumps_leave(c);
+		return;
+	}
 	list_remove(&a->gates, c);
 	if (c->stage == STAGE_GATE) {
 		c->source->gates--;
@@ -60,6 +66,7 @@ connections_free(struct connection *c)
 	source_release(c->source);
 	close_fd(&c->fd);
 	close_fd(&c->privilege);
+	close_fd(&c->stream);
 	free(c);
 }
 

@@ -1,6 +1,7 @@
 /*
- * A connection before it is a session: in the waiting room or at its gate. What admission.c (who
- * waits) and gates.c (who is served) share.
+ * A connection before it is a session: in the waiting room or at its gate; and what the gate of a
+ * TLS connection is afterwards, the pump of its session (pumps.h). What admission.c (who waits) and
+ * gates.c (who is served) share.
  */
 #pragma once
 
@@ -9,10 +10,10 @@
 
 enum { CONNECTIONS_RETRY_MS = 1000 };
 
-enum stage { STAGE_SILENT, STAGE_WAITING, STAGE_GATE, STAGE_EVICTED };
+enum stage { STAGE_SILENT, STAGE_WAITING, STAGE_GATE, STAGE_EVICTED, STAGE_PUMP };
 
 struct connection {
-	struct connection *prev, *next; /* in the room or among the gates, oldest first */
+	struct connection *prev, *next; /* in the room, among gates or pumps, oldest first */
 	struct supervisor *sup;
 	enum stage stage;
 	uint64_t number;
@@ -25,9 +26,14 @@ struct connection {
 	uint64_t house;
 	pid_t pid; /* 0 until born */
 	int privilege;
+	int stream; /* the session's end of what a pump would serve */
 	bool asked;
 	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
 	sd_event_source *child;
+
+	/* STAGE_PUMP */
+	struct session *session; /* NULL: it is gone, and the pump delivers what it left */
+	uint64_t gone_usec;      /* since when */
 };
 
 struct connection_list {
@@ -36,8 +42,9 @@ struct connection_list {
 };
 
 struct admission {
-	struct connection_list room, gates;
-	uint32_t pool; /* gates that count: not evicted */
+	struct connection_list room, gates, pumps;
+	uint32_t pool;        /* gates that count: not evicted */
+	uint32_t left_behind; /* pumps without a session; they count as one */
 };
 
 void connections_append(struct connection_list *l, struct connection *c);

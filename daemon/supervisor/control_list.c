@@ -72,15 +72,22 @@ peer_text(const struct session *s)
 	return json_string(addr_format(&s->peer, buf));
 }
 
+/* "1.3"; null: plain text */
+static json_t *
+tls_text(const struct session *s)
+{
+	return s->tls == 0 ? json_null() : json_sprintf("1.%u", s->tls - 10);
+}
+
 static json_t *
 session_row(const struct session *s)
 {
-	return json_pack("{s:o, s:i, s:s, s:o, s:n, s:s, s:o, s:o, s:o, s:o, s:o}", "id",
+	return json_pack("{s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id",
 			 control_id('s', s->number), "pid", (int)s->pid, "user", "anonymous",
-			 "peer", peer_text(s), "tls", "state", state_name(s), "started",
-			 control_time(s->started_real_ns), "idle_ms", control_number(idle_ms(s)),
-			 "bytes_in", control_number(s->seen.bytes_in), "bytes_out",
-			 control_number(s->seen.bytes_out), "files",
+			 "peer", peer_text(s), "tls", tls_text(s), "state", state_name(s),
+			 "started", control_time(s->started_real_ns), "idle_ms",
+			 control_number(idle_ms(s)), "bytes_in", control_number(s->seen.bytes_in),
+			 "bytes_out", control_number(s->seen.bytes_out), "files",
 			 control_number(s->seen.uploads + s->seen.downloads));
 }
 
@@ -113,7 +120,7 @@ static json_t *
 transfer_row(const struct session *s)
 {
 	auto_json json_t *row =
-	    json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:n, s:o, s:n}",
+	    json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:n, s:o, s:o}",
 		      "id", control_id('t', s->transfer_id), "session", control_id('s', s->number),
 		      "user", "anonymous", "peer", peer_text(s), "direction",
 		      s->seen.upload != 0 ? "upload" : "download", "size",
@@ -122,7 +129,7 @@ transfer_row(const struct session *s)
 		      control_number_or_null(eta_ms(s)), "state", state_name(s), "stalled_ms",
 		      control_number(control_is_stalled(s) ? s->stalled_usec / USEC_PER_MSEC : 0),
 		      "opt", control_text(s->seen.opt), "upload", "started",
-		      control_time(s->seen.transfer_started_real_ns), "tls");
+		      control_time(s->seen.transfer_started_real_ns), "tls", tls_text(s));
 
 	if (row == NULL || set_path(s, row) < 0)
 		return NULL;

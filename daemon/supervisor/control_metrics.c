@@ -6,6 +6,8 @@
 
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/renewal.h"
 #include "lib/clock.h"
 #include "lib/num.h"
 #include "lib/own.h"
@@ -78,6 +80,18 @@ transfers(FILE *f, const struct supervisor *sup)
 }
 
 static void
+certificate(FILE *f, const struct supervisor *sup)
+{
+	const struct house_certificate *c = houses_certificate(sup);
+
+	if (c != NULL)
+		gauge(f, "ftd_certificate_end_time_seconds", "When it ends, since 1970.",
+		      c->not_after > 0 ? (uint64_t)c->not_after : 0);
+	gauge(f, "ftd_certificate_last_load_successful", "0: the changed files cannot be used.",
+	      renewal_problem() == NULL);
+}
+
+static void
 daemon_state(FILE *f, const struct supervisor *sup)
 {
 	family(f, "ftd_build", "info", "The daemon.");
@@ -87,6 +101,7 @@ daemon_state(FILE *f, const struct supervisor *sup)
 	gauge(f, "ftd_config_generation", "Configurations taken into force.", sup->generation);
 	gauge(f, "ftd_config_last_reload_successful", "0: the last reload failed.",
 	      reload_last(sup) == NULL);
+	certificate(f, sup);
 	gauge(f, "ftd_draining", "1: it lets transfers finish and ends.", sup->draining);
 }
 

@@ -6,10 +6,14 @@
 
 #include "daemon/common/sandbox.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/houses.h"
+#include "daemon/supervisor/renewal.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/num.h"
 #include "lib/own.h"
+
+enum { CERTIFICATE_DAYS = 14 }; /* with fewer left there is a warning */
 
 /* ---- disks ---- */
 
@@ -151,6 +155,24 @@ warn_draining(const struct supervisor *sup, json_t *list)
 			     : 0;
 }
 
+static int
+warn_certificate(const struct supervisor *sup, json_t *list)
+{
+	const struct house_certificate *c = houses_certificate(sup);
+	const char *problem = renewal_problem();
+	int r = 0;
+
+	if (problem != NULL)
+		r = warn(list,
+			 "the certificate has changed but cannot be used, the one before it "
+			 "is in force: %s",
+			 problem);
+	if (r == 0 && c != NULL && renewal_days_left(c) < CERTIFICATE_DAYS)
+		r = warn(list, "the certificate %s ends in %" PRId64 " days", c->subject,
+			 renewal_days_left(c));
+	return r;
+}
+
 static json_t *
 warnings(struct supervisor *sup)
 {
@@ -158,7 +180,8 @@ warnings(struct supervisor *sup)
 
 	if (list == NULL || warn_disks(sup, list) < 0 || warn_accepting(sup, list) < 0 ||
 	    warn_sandbox(sup, list) < 0 || warn_sessions(sup, list) < 0 ||
-	    warn_reload(sup, list) < 0 || warn_draining(sup, list) < 0)
+	    warn_reload(sup, list) < 0 || warn_certificate(sup, list) < 0 ||
+	    warn_draining(sup, list) < 0)
 		return NULL;
 	return take_ptr(list);
 }
@@ -178,16 +201,30 @@ listeners(const struct supervisor *sup)
 	return take_ptr(list);
 }
 
+static json_t *
+certificate(const struct supervisor *sup)
+{
+	const struct house_certificate *c = houses_certificate(sup);
+	char text[CERTIFICATE_FINGERPRINT_TEXT];
+
+	if (c == NULL)
+		return json_null();
+	return json_pack("{s:o, s:o, s:I, s:s}", "subject", control_text(c->subject), "not_after",
+			 control_time(c->not_after * (int64_t)NSEC_PER_SEC), "days_left",
+			 (json_int_t)renewal_days_left(c), "fingerprint",
+			 certificate_fingerprint_text(c->fingerprint, text));
+}
+
 static int
 set_daemon(struct supervisor *sup, json_t *answer)
 {
 	json_t *part = json_pack(
-	    "{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:n, s:o, s:o}", "version", PACKAGE_VERSION,
+	    "{s:s, s:i, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "version", PACKAGE_VERSION,
 	    "pid", (int)getpid(), "started", control_time(sup->started_real_ns), "uptime_s",
 	    control_number((clock_usec() - sup->started_usec) / USEC_PER_SEC), "state",
 	    sup->draining ? "draining" : "ready", "generation", control_number(sup->generation),
 	    "reloaded", control_time(sup->reloaded_real_ns), "listen", listeners(sup), "tls",
-	    "disk", disks(sup), "warnings", warnings(sup));
+	    certificate(sup), "disk", disks(sup), "warnings", warnings(sup));
 
 	return part == NULL || json_object_update_new(answer, part) < 0 ? -ENOMEM : 0;
 }

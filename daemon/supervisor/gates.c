@@ -11,6 +11,7 @@
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -41,11 +42,26 @@ on_gate_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	return 0;
 }
 
+/* As much as a connection's: what the kernel gives of it. */
+static void
+widen(int stream)
+{
+	const int size = BIRTH_STREAM_BUFFER;
+
+	(void)setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
+}
+
 static struct packet_verdict
 judge(struct connection *c, const struct packet_gate *q)
 {
 	const struct config *cfg = c->sup->config;
 	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
+	const struct sessions_newcomer newcomer = { .number = c->number,
+						    .connection = q->tls != 0 ? c->stream : c->fd,
+						    .peer = &c->peer,
+						    .said_hello = q->said_hello != 0,
+						    .tls = q->tls };
+	uint64_t sessions;
 	struct packet_verdict v = connections_verdict("", "", 0);
 	struct access_verdict a;
 
@@ -53,7 +69,7 @@ judge(struct connection *c, const struct packet_gate *q)
 		return connections_verdict("draining", "the server is going down",
 					   CONNECTIONS_RETRY_MS);
 	a = access_plaintext(cfg, &c->peer);
-	if (!a.allowed)
+	if (q->tls == 0 && !a.allowed)
 		return connections_verdict(a.code, "plain text is not allowed from this address",
 					   0);
 	a = access_anonymous(cfg, &who);
@@ -62,10 +78,31 @@ judge(struct connection *c, const struct packet_gate *q)
 	if (c->source->sessions >= cfg->sessions_per_address)
 		return connections_full("too many sessions from this address",
 					cfg->sessions_per_address, c->source->sessions);
-	if (c->sup->sessions >= cfg->sessions)
-		return connections_full("too many sessions", cfg->sessions, c->sup->sessions);
-	(void)sessions_admit(c->sup, c->number, c->fd, &c->peer, q->said_hello != 0, &v);
+	sessions = c->sup->sessions + c->sup->admission->left_behind;
+	if (sessions >= cfg->sessions)
+		return connections_full("too many sessions", cfg->sessions, sessions);
+	if (q->tls != 0)
+		widen(c->stream);
+	(void)sessions_admit(c->sup, &newcomer, &v);
 	return v;
+}
+
+static bool
+is_sound(const struct connection *c, const struct packet_gate *q)
+{
+	bool version = q->tls == 0 || q->tls == CONFIG_TLS_1_2 || q->tls == CONFIG_TLS_1_3;
+
+	return q->type == GATE_ANONYMOUS && version && !c->asked;
+}
+
+/* It leaves the pool, so another one may have its place. */
+static void
+admitted_over_tls(struct connection *c)
+{
+	struct supervisor *sup = c->sup;
+
+	pumps_enter(c, sessions_find(sup, c->number));
+	admission_fill(sup);
 }
 
 /* The gate may ask once; anything else it says ends it. */
@@ -82,7 +119,7 @@ on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	n = io_recv_packet(fd, &q, sizeof(q), NULL, 0, NULL, MSG_DONTWAIT);
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
-	if (n != (ssize_t)sizeof(q) || q.type != GATE_ANONYMOUS || c->asked) {
+	if (n != (ssize_t)sizeof(q) || !is_sound(c, &q)) {
 		c->io = sd_event_source_disable_unref(c->io);
 		if (n > 0 || n == -EMSGSIZE || n == -EPROTO) {
 			log_line(LOG_WARNING, "a gate broke its protocol, ending it");
@@ -97,6 +134,8 @@ on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 		c->sup->retired.refused++;
 	}
 	(void)io_send_packet(c->privilege, &v, sizeof(v), NULL, 0, MSG_DONTWAIT);
+	if (v.code[0] == '\0' && q.tls != 0)
+		admitted_over_tls(c);
 	return 0;
 }
 
@@ -111,16 +150,24 @@ gate_open(struct connection *c)
 		.flags = addr_is_loopback(&c->peer) ? BIRTH_LOOPBACK : 0,
 	};
 	auto_close int theirs = -1;
-	int pair[2];
+	auto_close int pumps_end = -1;
+	int pair[2], stream[2];
 	int r;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	c->privilege = pair[0];
 	theirs = pair[1];
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream) < 0)
+		return -errno;
+	c->stream = stream[0];
+	pumps_end = stream[1];
+	const int fds[] = {
+		[BIRTH_CONNECTION] = c->fd, [BIRTH_PRIVILEGE] = theirs, [BIRTH_STREAM] = pumps_end
+	};
 	r = sd_event_add_io(c->sup->event, &c->io, c->privilege, EPOLLIN, on_gate_packet, c);
 	if (r >= 0)
-		r = houses_birth(c->sup, HOUSE_GATE, &b, c->fd, theirs, &c->house);
+		r = houses_birth(c->sup, HOUSE_GATE, &b, fds, &c->house);
 	return r;
 }
 
@@ -171,13 +218,25 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 }
 
-int
-gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer)
+static const struct connection *
+find_pid(const struct connection_list *l, pid_t pid)
 {
-	const struct connection *c = sup->admission == NULL ? NULL : sup->admission->gates.first;
+	const struct connection *c = l->first;
 
 	while (c != NULL && c->pid != pid)
 		c = c->next;
+	return c;
+}
+
+int
+gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer)
+{
+	const struct connection *c = NULL;
+
+	if (sup->admission != NULL)
+		c = find_pid(&sup->admission->gates, pid);
+	if (c == NULL && sup->admission != NULL)
+		c = find_pid(&sup->admission->pumps, pid);
 	if (c == NULL)
 		return -ESRCH;
 	*ret_number = c->number;

@@ -20,6 +20,6 @@ void gates_born(struct supervisor *sup, uint64_t connection, pid_t pid);
 /* The house died: what it had not answered has failed. */
 void gates_house_gone(struct supervisor *sup, uint64_t house);
 
-/* The peer and number of the gate with that pid: 0, or -ESRCH. */
+/* The peer and number of the gate or pump with that pid: 0, or -ESRCH. */
 int
 gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer);

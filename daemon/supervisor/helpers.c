@@ -6,8 +6,8 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/spawn.h"
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -93,8 +93,8 @@ on_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 static int
 helper_exec(struct helper *h)
 {
-	auto_close int config_fd = houses_seal_config(h->sup->config);
-	const struct role_start how = {
+	auto_close int config_fd = spawn_seal_config(h->sup->config);
+	const struct spawn how = {
 		.name = names[h->kind],
 		.config_fd = config_fd,
 		.public_fd = h->kind == HELPER_BEACON ? h->sup->boards.public_ro_fd : -1,
@@ -115,7 +115,7 @@ helper_exec(struct helper *h)
 		return -ENOMEM;
 	p->helper = h;
 	p->sock = -1;
-	r = role_start(&how, &pid, &p->sock);
+	r = spawn_role(&how, &pid, &p->sock);
 	if (r >= 0)
 		r = sd_event_add_child(h->sup->event, &p->child, pid, WEXITED, on_death, p);
 	if (r < 0) {

@@ -1,24 +1,19 @@
 #include "daemon/supervisor/houses.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
-#include "daemon/common/role.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/spawn.h"
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
+#include "lib/text.h"
 
 #define REPLACE_PAUSE (5 * USEC_PER_SEC)
 #define READY_TIMEOUT (10 * USEC_PER_SEC)
@@ -31,112 +26,20 @@ struct house {
 	pid_t pid;
 	int sock;
 	bool ready;
+	struct house_certificate certificate; /* of a gatehouse, when it has told */
 	sd_event_source *io, *child;
 	uint64_t started_usec;
 };
 
 struct house_pair {
 	struct supervisor *sup;
-	struct house *house[HOUSE_KINDS];
+	struct house *house[HOUSE_KINDS]; /* NULL: the current one stays */
+	char why[HOUSES_WHY_MAX];         /* one of them cannot start */
 	sd_event_source *timeout;
-	void (*decided)(struct supervisor *sup, struct house_pair *pair, int error);
+	houses_decided *decided;
 };
 
 static const char *const house_names[HOUSE_KINDS] = { "gatehouse", "sessionhouse" };
-
-/* --- exec */
-
-/* Everything to numbers above those that roles find them at, then down to them. */
-static void
-place_descriptors(const struct role_start *how, int sock)
-{
-	const int from[] = { sock,           how->log_fd,     how->config_fd, how->public_fd,
-			     how->orders_fd, how->reports_fd, how->extra_fd };
-	int high[ARRAY_SIZE(from)];
-
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++)
-		high[i] = from[i] < 0 ? -1 : fcntl(from[i], F_DUPFD_CLOEXEC, ROLE_FD_EXTRA + 1);
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
-		(void)close(ROLE_FD_HOUSE + (int)i);
-		if (high[i] >= 0 && dup2(high[i], ROLE_FD_HOUSE + (int)i) < 0)
-			_exit(ROLE_EXIT_SETUP);
-	}
-	(void)syscall(SYS_close_range, ROLE_FD_EXTRA + 1, ~0U, 0);
-}
-
-/* A role's words go through the log socket; only a sanitizer's report needs a stderr. */
-static void
-silence(void)
-{
-	int null = open("/dev/null", O_RDWR);
-
-	if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0)
-		_exit(ROLE_EXIT_SETUP);
-#ifndef WITH_SANITIZERS
-	if (dup2(null, STDERR_FILENO) < 0)
-		_exit(ROLE_EXIT_SETUP);
-#endif
-	if (null > STDERR_FILENO)
-		(void)close(null);
-}
-
-static void __attribute__((noreturn)) exec_role(const struct role_start *how, int sock)
-{
-	char title[] = "ftd", flag[] = "--role";
-	char name[32];
-	char *argv[] = { title, flag, name, NULL };
-
-	(void)snprintf(name, sizeof(name), "%s", how->name);
-	silence();
-	place_descriptors(how, sock);
-	role_reset_signals();
-	(void)
-	    setsid(); /* a terminal's signals are for the supervisor, which then ends us in order */
-	if (how->nice != 0)
-		(void)setpriority(PRIO_PROCESS, 0, how->nice);
-	(void)execv("/proc/self/exe", argv);
-	_exit(ROLE_EXIT_SETUP);
-}
-
-int
-role_start(const struct role_start *how, pid_t *ret_pid, int *ret_sock)
-{
-	auto_close int ours = -1;
-	auto_close int theirs = -1;
-	int pair[2];
-	pid_t pid;
-
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return -errno;
-	ours = pair[0];
-	theirs = pair[1];
-	if (io_set_nonblock(ours, 1) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		exec_role(how, theirs);
-	*ret_pid = pid;
-	*ret_sock = take_fd(&ours);
-	return 0;
-}
-
-int
-houses_seal_config(const struct config *c)
-{
-	auto_close int fd = memfd_create("ftd.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int r;
-
-	if (fd < 0)
-		return -errno;
-	r = io_write_full(fd, c, sizeof(*c));
-	if (r < 0)
-		return r;
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
-		return -errno;
-	return take_fd(&fd);
-}
 
 /* --- one house */
 
@@ -165,8 +68,12 @@ house_is_ready(struct house *h)
 	struct house_pair *p = h->pair;
 
 	h->ready = true;
-	if (p != NULL && p->house[HOUSE_GATE]->ready && p->house[HOUSE_SESSION]->ready)
-		pair_decide(p, 0);
+	if (p == NULL)
+		return;
+	for (int kind = 0; kind < HOUSE_KINDS; kind++)
+		if (p->house[kind] != NULL && !p->house[kind]->ready)
+			return;
+	pair_decide(p, 0);
 }
 
 static void
@@ -182,18 +89,53 @@ house_said(struct house *h, const struct packet_house *m)
 		sessions_born(h->sup, m->connection, r == 0 ? m->pid : 0);
 }
 
+/* Texts are a role's word: they end where they may, and hold nothing that moves a terminal. */
+static void
+copy_text(char *dst, size_t size, const char *src, size_t max)
+{
+	(void)text_escape(dst, size, src, strnlen(src, max));
+}
+
+static void
+house_showed(struct house *h, const struct packet_certificate *m)
+{
+	struct house_certificate *c = &h->certificate;
+	char why[HOUSES_WHY_MAX];
+
+	copy_text(why, sizeof(why), m->why, sizeof(m->why));
+	if (why[0] != '\0') {
+		log_line(LOG_ERR, "gatehouse: %s", why);
+		if (h->pair != NULL)
+			memcpy(h->pair->why, why, sizeof(why));
+		return;
+	}
+	c->known = true;
+	memcpy(c->fingerprint, m->fingerprint, sizeof(c->fingerprint));
+	c->not_before = m->not_before;
+	c->not_after = m->not_after;
+	copy_text(c->subject, sizeof(c->subject), m->subject, sizeof(m->subject));
+}
+
 /* 1: one packet was taken; 0: there is none now, or never again. */
 static int
 house_listen(struct house *h)
 {
-	struct packet_house m;
+	union {
+		struct packet_house house;
+		struct packet_certificate certificate;
+	} m;
 	ssize_t n;
 
 	if (h->sock < 0)
 		return 0;
 	n = io_recv_packet(h->sock, &m, sizeof(m), NULL, 0, NULL, MSG_DONTWAIT);
-	if (n == (ssize_t)sizeof(m)) {
-		house_said(h, &m);
+	if (n == (ssize_t)sizeof(m.house) && m.house.type != HOUSE_CERTIFICATE) {
+		house_said(h, &m.house);
+		return 1;
+	}
+	if (n == (ssize_t)sizeof(m.certificate) && m.certificate.type == HOUSE_CERTIFICATE &&
+	    h->kind == HOUSE_GATE) {
+		house_showed(h, &m.certificate);
 		return 1;
 	}
 	if (n == -EAGAIN || n == -EINTR)
@@ -222,12 +164,10 @@ houses_listen(struct supervisor *sup)
 			;
 }
 
-/* What it said before it died still counts; births that it never answered have failed. */
+/* Births that it never answered have failed. */
 static void
-last_words(struct house *h)
+births_failed(struct house *h)
 {
-	while (house_listen(h) > 0)
-		;
 	if (h->kind == HOUSE_GATE)
 		gates_house_gone(h->sup, h->serial);
 	else
@@ -242,14 +182,17 @@ on_house_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	enum house_kind kind = h->kind;
 
 	(void)source;
+	while (house_listen(h) > 0) /* what it said before it died still counts */
+		;
 	if (h->pair != NULL) {
 		log_line(LOG_ERR, "%s did not start (%s %d)", house_names[kind],
 			 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
+		h->pair->house[kind] = NULL;
 		pair_decide(h->pair, -ECHILD);
 		house_free(h);
 		return 0;
 	}
-	last_words(h);
+	births_failed(h);
 	if (sup->houses[kind] != h) { /* a former one, told to end */
 		house_free(h);
 		return 0;
@@ -265,7 +208,7 @@ static int
 house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct house **ret)
 {
 	static uint64_t serial;
-	const struct role_start how = {
+	const struct spawn how = {
 		.name = house_names[kind],
 		.config_fd = config_fd,
 		.public_fd = sup->boards.public_ro_fd,
@@ -286,7 +229,7 @@ house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct 
 		.sock = -1,
 		.started_usec = clock_usec(),
 	};
-	r = role_start(&how, &h->pid, &h->sock);
+	r = spawn_role(&how, &h->pid, &h->sock);
 	if (r >= 0)
 		r = sd_event_add_child(sup->event, &h->child, h->pid, WEXITED, on_house_death, h);
 	if (r >= 0)
@@ -323,12 +266,11 @@ on_pair_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int
-houses_start(struct supervisor *sup, const struct config *c,
-	     void (*decided)(struct supervisor *sup, struct house_pair *pair, int error),
-	     struct house_pair **ret)
+static int
+start_pair(struct supervisor *sup, const struct config *c, bool gate_only, houses_decided *decided,
+	   struct house_pair **ret)
 {
-	auto_close int config_fd = houses_seal_config(c);
+	auto_close int config_fd = spawn_seal_config(c);
 	struct house_pair *p;
 	int r = 0;
 
@@ -340,6 +282,8 @@ houses_start(struct supervisor *sup, const struct config *c,
 	p->sup = sup;
 	p->decided = decided;
 	for (int kind = 0; kind < HOUSE_KINDS && r >= 0; kind++) {
+		if (gate_only && kind != HOUSE_GATE)
+			continue;
 		r = house_start(sup, (enum house_kind)kind, config_fd, &p->house[kind]);
 		if (r >= 0)
 			p->house[kind]->pair = p;
@@ -355,10 +299,39 @@ houses_start(struct supervisor *sup, const struct config *c,
 	return 0;
 }
 
+int
+houses_start(struct supervisor *sup, const struct config *c, houses_decided *decided,
+	     struct house_pair **ret)
+{
+	return start_pair(sup, c, false, decided, ret);
+}
+
+int
+houses_start_gate(struct supervisor *sup, houses_decided *decided, struct house_pair **ret)
+{
+	return start_pair(sup, sup->config, true, decided, ret);
+}
+
+const char *
+houses_why(const struct house_pair *pair)
+{
+	return pair->why[0] != '\0' ? pair->why : "the journal says why";
+}
+
+const struct house_certificate *
+houses_certificate(const struct supervisor *sup)
+{
+	const struct house *h = sup->houses[HOUSE_GATE];
+
+	return h != NULL && h->certificate.known ? &h->certificate : NULL;
+}
+
 void
 houses_adopt(struct supervisor *sup, struct house_pair *pair)
 {
 	for (int kind = 0; kind < HOUSE_KINDS; kind++) {
+		if (pair->house[kind] == NULL)
+			continue;
 		house_dismiss(sup->houses[kind]);
 		sup->houses[kind] = pair->house[kind];
 		sup->houses[kind]->pair = NULL;
@@ -386,15 +359,15 @@ houses_stop(struct supervisor *sup)
 
 int
 houses_birth(struct supervisor *sup, enum house_kind kind, const struct packet_birth *birth,
-	     int connection, int privilege, uint64_t *ret_house)
+	     const int *fds, uint64_t *ret_house)
 {
 	const struct house *h = sup->houses[kind];
-	const int fds[] = { connection, privilege };
+	size_t n = kind == HOUSE_GATE ? BIRTH_FDS : BIRTH_STREAM;
 	int r;
 
 	if (h == NULL || h->sock < 0)
 		return -ENOTCONN;
-	r = io_send_packet(h->sock, birth, sizeof(*birth), fds, ARRAY_SIZE(fds), MSG_DONTWAIT);
+	r = io_send_packet(h->sock, birth, sizeof(*birth), fds, n, MSG_DONTWAIT);
 	if (r < 0)
 		return r;
 	*ret_house = h->serial;
@@ -450,7 +423,7 @@ houses_crashed(struct supervisor *sup, enum house_kind kind)
 		return;
 	}
 	last[kind] = now;
-	config_fd = houses_seal_config(sup->config);
+	config_fd = spawn_seal_config(sup->config);
 	r = config_fd < 0 ? config_fd : house_start(sup, kind, config_fd, &fresh);
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start another %s, trying again: %s", house_names[kind],

@@ -13,6 +13,7 @@
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
+#include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
 #include "lib/own.h"
@@ -126,6 +127,7 @@ swap(struct supervisor *sup, struct reload *r)
 	sup->generation++;
 	sup->reloaded_real_ns = clock_real_ns();
 	houses_adopt(sup, take_ptr(r->houses));
+	renewal_done(sup);
 	if (r->listeners != NULL) {
 		listeners_free(sup->listeners);
 		sup->listeners = take_ptr(r->listeners);
@@ -145,13 +147,17 @@ static void
 on_houses(struct supervisor *sup, struct house_pair *pair, int error)
 {
 	struct reload *r = sup->reload;
+	char why[HOUSES_WHY_MAX + 64];
 
 	sup->reload = NULL;
 	if (error < 0) {
-		houses_drop(pair);
+		(void)snprintf(why, sizeof(why), "the new houses did not start: %s",
+			       houses_why(pair));
 		log_event(LOG_ERR, MESSAGE_ID_RELOAD,
-			  "reload failed, keeping the old configuration: the houses did not start");
-		finished(sup, "the new houses did not start; the journal says why");
+			  "reload failed, keeping the old configuration: %s", why);
+		finished(sup, why);
+		houses_drop(pair);
+		renewal_before_houses(sup, sup->config);
 	} else {
 		swap(sup, r);
 		log_event(LOG_NOTICE, MESSAGE_ID_RELOAD,
@@ -240,6 +246,8 @@ reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *probl
 	e = reload_new(sup, problems, &r);
 	if (e >= 0)
 		e = diff_json(sup->config, r->config, &diff);
+	if (e >= 0 && !dry_run)
+		renewal_before_houses(sup, r->config);
 	if (e >= 0 && !dry_run)
 		e = houses_start(sup, r->config, on_houses, &r->houses);
 	if (e < 0 || dry_run) {

@@ -61,12 +61,13 @@ ask_for_birth(struct session *s, int connection, bool said_hello)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
+	const int fds[] = { [BIRTH_CONNECTION] = connection, [BIRTH_PRIVILEGE] = pair[1] };
 	s->priv->privilege = pair[0];
 	theirs = pair[1];
 	s->priv->connection = fcntl(connection, F_DUPFD_CLOEXEC, 0);
 	if (s->priv->connection < 0)
 		return -errno;
-	return houses_birth(s->sup, HOUSE_SESSION, &b, connection, theirs, &s->priv->house);
+	return houses_birth(s->sup, HOUSE_SESSION, &b, fds, &s->priv->house);
 }
 
 static void
@@ -80,11 +81,11 @@ busy_verdict(struct packet_verdict *ret)
 }
 
 int
-sessions_admit(struct supervisor *sup, uint64_t number, int connection, const union addr *peer,
-	       bool said_hello, struct packet_verdict *ret_verdict)
+sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
+	       struct packet_verdict *ret_verdict)
 {
-	struct session *s = slots_claim(sup, number, peer);
-	int r = s == NULL ? -ENOMEM : ask_for_birth(s, connection, said_hello);
+	struct session *s = slots_claim(sup, who->number, who->peer, who->tls);
+	int r = s == NULL ? -ENOMEM : ask_for_birth(s, who->connection, who->said_hello);
 
 	if (r >= 0) {
 		sup->retired.sessions++;
@@ -347,7 +348,7 @@ still_fits(const struct session *s, const struct config *before)
 	const struct config *c = s->sup->config;
 
 	return same_shares(c, before) && access_address(c, &s->peer).allowed &&
-	       access_plaintext(c, &s->peer).allowed;
+	       (s->tls != 0 || access_plaintext(c, &s->peer).allowed);
 }
 
 void

@@ -8,10 +8,18 @@
 
 struct source;
 
-/* Claims a slot and asks the house for a session on the connection (borrowed). 0, or negative with
- * *ret_verdict saying what the client is told. */
-int sessions_admit(struct supervisor *sup, uint64_t number, int connection, const union addr *peer,
-		   bool said_hello, struct packet_verdict *ret_verdict);
+/* Who is to be admitted. */
+struct sessions_newcomer {
+	uint64_t number;
+	int connection; /* or the stream to its pump; borrowed */
+	const union addr *peer;
+	bool said_hello;
+	uint32_t tls;
+};
+/* Claims a slot and asks the house for a session. 0, or negative with *ret_verdict saying what the
+ * client is told. */
+int sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
+		   struct packet_verdict *ret_verdict);
 
 /* The sessionhouse's answer; pid 0: the birth failed. */
 void sessions_born(struct supervisor *sup, uint64_t number, pid_t pid);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
 #include "lib/own.h"
@@ -102,6 +103,7 @@ slots_free(struct session *s)
 	struct supervisor *sup = s->sup;
 
 	forget(s);
+	pumps_session_gone(s);
 	(void)sd_event_source_disable_unref(s->priv->child);
 	close_fd(&s->priv->privilege);
 	close_fd(&s->priv->connection);
@@ -143,6 +145,7 @@ slots_write_orders(const struct session *s)
 	o->session = s->number;
 	o->pid = s->pid;
 	o->peer = s->peer;
+	o->tls = s->tls;
 	o->started_real_ns = s->started_real_ns;
 	o->started_usec = s->started_usec;
 	atomic_store(&o->idle_timeout, c->idle_timeout);
@@ -152,7 +155,7 @@ slots_write_orders(const struct session *s)
 }
 
 struct session *
-slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer)
+slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct session_private *p = calloc(1, sizeof(*p));
@@ -172,6 +175,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer)
 		.pidfd = -1,
 		.generation = sup->generation,
 		.peer = *peer,
+		.tls = tls,
 		.started_real_ns = clock_real_ns(),
 		.started_usec = clock_usec(),
 		.priv = p,

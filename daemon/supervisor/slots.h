@@ -5,12 +5,15 @@
 #include "daemon/supervisor/sources.h"
 #include "daemon/supervisor/supervisor.h"
 
+struct connection;
+
 struct session_private {
 	struct session *by_number, *by_pid; /* next in the bucket */
 	int privilege;
 	int connection; /* until it is born */
 	uint64_t house; /* serial of the house that owes it, 0: born */
 	struct source *source;
+	struct connection *pump; /* of a TLS connection; NULL: plain text, or it has ended */
 	sd_event_source *child;
 	struct rate rate;
 	uint64_t refreshed_usec;
@@ -22,7 +25,8 @@ int slots_start(struct supervisor *sup);
 void slots_stop(struct supervisor *sup);
 
 /* Claims a slot and writes its orders; NULL: none is free, or no memory. */
-struct session *slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer);
+struct session *
+slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls);
 void slots_set_pid(struct session *s, pid_t pid);
 /* Identity and live settings, as the configuration in force has them. */
 void slots_write_orders(const struct session *s);

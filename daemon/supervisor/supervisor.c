@@ -19,6 +19,7 @@
 #include "daemon/supervisor/listeners.h"
 #include "daemon/supervisor/orphans.h"
 #include "daemon/supervisor/reload.h"
+#include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
 #include "daemon/supervisor/slots.h"
 #include "daemon/supervisor/start.h"
@@ -85,13 +86,15 @@ on_first_houses(struct supervisor *sup, struct house_pair *pair, int error)
 	int r;
 
 	if (error < 0 || sup->draining) {
-		houses_drop(pair);
 		if (error < 0)
-			log_line(LOG_ERR, "cannot start: the roles did not come up");
+			log_line(LOG_ERR, "cannot start: the roles did not come up: %s",
+				 houses_why(pair));
+		houses_drop(pair);
 		(void)sd_event_exit(sup->event, error < 0 ? EXIT_FAILED : 0);
 		return;
 	}
 	houses_adopt(sup, pair);
+	renewal_done(sup);
 	r = helpers_start(sup, take_fd(&sockets.udp));
 	if (r >= 0) /* until now those who ask wait in the socket's queue */
 		r = control_start(sup, take_fd(&sockets.control));
@@ -153,6 +156,7 @@ begin(struct supervisor *sup)
 		r = admission_start(sup);
 	if (r >= 0)
 		r = tick_start(sup);
+	renewal_before_houses(sup, sup->config);
 	if (r >= 0)
 		r = houses_start(sup, sup->config, on_first_houses, &pair);
 	if (r >= 0)
@@ -166,6 +170,7 @@ end(struct supervisor *sup)
 {
 	sessions_kill(sup);
 	reload_stop(sup);
+	renewal_stop(sup);
 	helpers_stop();
 	houses_stop(sup);
 	admission_stop(sup);

@@ -86,6 +86,7 @@ struct session {
 	int pidfd;
 	uint64_t generation;
 	union addr peer;
+	uint32_t tls; /* 0: plain text, 12, 13 */
 	int64_t started_real_ns;
 	uint64_t started_usec;
 	enum board_quit quit;     /* ordered */
@@ -123,6 +124,7 @@ const char *reload_last(const struct supervisor *sup);
 struct admission_view {
 	uint32_t gates;   /* logging in */
 	uint32_t waiting; /* connections held as descriptors */
+	uint32_t pumps;   /* of TLS connections */
 };
 void admission_view(const struct supervisor *sup, struct admission_view *ret);
 

@@ -8,6 +8,7 @@
 
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/rate.h"
+#include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
@@ -99,11 +100,15 @@ tell_systemd(const struct supervisor *sup, const struct activity *a)
 static void
 drain(struct supervisor *sup)
 {
+	bool over = clock_usec() >= sup->drain_deadline_usec;
+	struct admission_view view;
+
 	if (!sup->draining)
 		return;
-	if (sup->sessions == 0)
+	admission_view(sup, &view);
+	if (sup->sessions == 0 && (view.pumps == 0 || over))
 		(void)sd_event_exit(sup->event, 0);
-	else if (clock_usec() >= sup->drain_deadline_usec)
+	else if (over)
 		sessions_drain_is_over(sup);
 }
 
@@ -116,6 +121,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 
 	sessions_tick(sup);
 	admission_tick(sup);
+	renewal_tick(sup);
 	measure_rates(sup);
 	a = survey(sup);
 	write_public(sup, &a);

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/renewal.h"
 #include "lib/clock.h"
 #include "lib/own.h"
 
@@ -25,6 +27,9 @@ static struct {
 	const char *reload_problem; /* what it adds */
 	const char *reload_failure; /* what reload_last() says */
 	const char *listener;
+	struct house_certificate certificate;
+	const char *certificate_problem;
+	int64_t days_left;
 } fake;
 
 /* n slots without a session. */
@@ -166,6 +171,26 @@ reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *probl
 		*ret_diff = json_pack("[{s:s, s:s, s:s, s:s}]", "option", "limits.sessions",
 				      "before", "1", "after", "2", "takes_effect", "now");
 	return 0;
+}
+
+const struct house_certificate *
+houses_certificate(const struct supervisor *sup)
+{
+	(void)sup;
+	return fake.certificate.known ? &fake.certificate : NULL;
+}
+
+const char *
+renewal_problem(void)
+{
+	return fake.certificate_problem;
+}
+
+int64_t
+renewal_days_left(const struct house_certificate *c)
+{
+	(void)c;
+	return fake.days_left;
 }
 
 const char *

@@ -53,6 +53,10 @@ defaults(void **state)
 	assert_string_equal(c->listen[0].address, "::");
 	assert_int_equal(c->listen[0].port, 8001);
 	assert_int_equal(c->plaintext, CONFIG_LOOPBACK);
+	assert_string_equal(c->tls_certificate, "");
+	assert_string_equal(c->tls_key, "");
+	assert_string_equal(c->tls_client_ca, "");
+	assert_int_equal(c->tls_min_version, CONFIG_TLS_1_3);
 	assert_string_equal(c->status_address, "127.0.0.1");
 	assert_int_equal(c->status_port, 8001);
 	assert_int_equal(c->status_allow.n, 2);
@@ -370,10 +374,6 @@ reserved(void **state)
 		const char *before, *value, *other, *after, *name;
 	} rows[] = {
 		{ "trusted_proxies = ", "( )", "( \"10.0.0.0/8\" )", ";", "trusted_proxies" },
-		{ "tls = { certificate = ", "\"\"", "\"/c.pem\"", "; };", "tls.certificate" },
-		{ "tls = { key = ", "\"\"", "\"/k.pem\"", "; };", "tls.key" },
-		{ "tls = { client_ca = ", "\"\"", "0", "; };", "tls.client_ca" },
-		{ "tls = { min_version = ", "\"1.3\"", "\"1.2\"", "; };", "tls.min_version" },
 		{ "users = ", "\"/etc/ftd/users\"", "\"/etc/users\"", ";", "users" },
 		{ "limits = { sessions_per_user = ", "64", "65", "; };",
 		  "limits.sessions_per_user" },
@@ -489,8 +489,18 @@ cross_checks(void **state)
 #define LISTEN(a, b) \
 	"listen = ( { address = \"" a "\"; port = 1; },\n { address = \"" b "\"; port = 1; } );"
 	static const struct refusal rows[] = {
-		{ "\nplaintext = \"never\";", "f:2: plaintext: \"never\" leaves nobody to talk to: "
-					      "this version has no TLS yet\n" },
+		{ "\ntls = { certificate = \"/c.pem\"; };",
+		  "f:2: tls.certificate: name its key in tls.key, too\n" },
+		{ "\ntls = { key = \"/k.pem\"; };",
+		  "f:2: tls.key: name its certificate in tls.certificate, too\n" },
+		{ "tls = { certificate = \"/p\";\nkey = \"/p\"; };",
+		  "f:2: tls.key: the key needs a file of its own, which only the daemon can "
+		  "read\n" },
+		{ "\ntls = { min_version = \"1.1\"; };",
+		  "f:2: tls.min_version: \"1.1\" is not one of \"1.2\", \"1.3\"\n" },
+		{ "\ntls = { client_ca = \"ca.pem\"; };",
+		  "f:2: tls.client_ca: \"ca.pem\" is not an absolute path of at most 4095 bytes, or "
+		  "\"\" for none\n" },
 		{ LISTEN("::", "0.0.0.0"), OVERLAP("[::]:1", "0.0.0.0:1") },
 		{ LISTEN("192.0.2.1", "0.0.0.0"), OVERLAP("192.0.2.1:1", "0.0.0.0:1") },
 		{ LISTEN("::1", "0::1"), OVERLAP("[::1]:1", "[::1]:1") },
@@ -499,6 +509,8 @@ cross_checks(void **state)
 
 	(void)state;
 	expect_refusals(rows, ARRAY_SIZE(rows));
+	free(right("plaintext = \"never\";"));
+	free(right("tls = { certificate = \"/c.pem\"; key = \"/k.pem\"; };"));
 	free(right(LISTEN("0.0.0.0", "::1")));
 	free(right("listen = ( { port = 0; }, { port = 0; } );"));
 #undef OVERLAP
@@ -509,9 +521,6 @@ static void
 warnings(void **state)
 {
 	static const struct refusal rows[] = {
-		{ SHARE("anonymous = \"anywhere\";"),
-		  "f:1: warning: shares: only this machine can use \"/\" while plaintext = "
-		  "\"loopback\"\n" },
 		{ SHARE("anonymous = \"never\";"), "f:1: warning: shares: nobody can use \"/\": "
 						   "anonymous = \"never\", and this version has no "
 						   "users yet\n" },
@@ -538,7 +547,7 @@ all_problems_in_the_order_of_the_file(void **state)
 	struct config *c = NULL;
 	auto_free char *printed = problems_of("shares = (\n { path = \"/\";\n  root = 5; },\n"
 					      " { path = \"/\"; root = \"/b\"; } );\n"
-					      "plaintext = \"never\";\n"
+					      "tls = { key = \"/k\"; };\n"
 					      "sessions = 5;\n"
 					      "limits = { logins = 0;\n sessions = 0; };\n",
 					      &c);
@@ -548,7 +557,7 @@ all_problems_in_the_order_of_the_file(void **state)
 	assert_string_equal(
 	    printed,
 	    "f:3: shares[0].root: 5 is not an absolute path of at most 4095 bytes\n"
-	    "f:5: plaintext: \"never\" leaves nobody to talk to: this version has no TLS yet\n"
+	    "f:5: tls.key: name its certificate in tls.certificate, too\n"
 	    "f:6: sessions: unknown option; did you mean limits.sessions?\n"
 	    "f:7: limits.logins: 0 is not an integer from 1 to 1024\n"
 	    "f:8: limits.sessions: 0 is not an integer from 1 to 16384\n");

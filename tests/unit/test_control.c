@@ -665,10 +665,51 @@ test_status_warns(void **state)
 	for (uint32_t i = 0; i < 9; i++)
 		(void)fake_session(i, "::1");
 	fake.reload_failure = "no luck";
+	fake.certificate_problem = "key.pem is not the key of certificate.pem";
+	fake.certificate = (struct house_certificate){ .known = true };
+	fake.days_left = 13;
 	fake.sup.draining = true;
 	answer = ask(&p, "{\"opt\":\"status\"}");
 	assert_string_equal(text_of(answer, "state"), "draining");
-	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 4);
+	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 6);
+	peer_close(&p);
+}
+
+static void
+test_status_tells_the_certificate(void **state)
+{
+	struct peer p = peer_connect();
+	auto_json json_t *answer = NULL;
+	const json_t *tls;
+
+	(void)state;
+	fake.certificate = (struct house_certificate){ .known = true,
+						       .fingerprint = { 0xab },
+						       .not_after = 1000000000,
+						       .subject = "CN = \xc3\xa4" };
+	fake.days_left = 14;
+	answer = ask(&p, "{\"opt\":\"status\"}");
+	tls = json_object_get(answer, "tls");
+	assert_string_equal(text_of(tls, "subject"), "CN = \xc3\xa4");
+	assert_string_equal(text_of(tls, "not_after"), "2001-09-09T01:46:40.000Z");
+	assert_int_equal(number_of(tls, "days_left"), 14);
+	assert_string_equal(text_of(tls, "fingerprint"),
+			    "sha256:ab00000000000000000000000000000000000000000000000000000000000000");
+	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 0);
+	peer_close(&p);
+}
+
+static void
+test_lists_tell_the_version_of_tls(void **state)
+{
+	struct peer p = peer_connect();
+	auto_json json_t *answer = NULL;
+
+	(void)state;
+	fake_session(1, "::1")->tls = CONFIG_TLS_1_3;
+	answer = ask(&p, "{\"opt\":\"list-sessions\"}");
+	assert_string_equal(
+	    text_of(json_array_get(json_object_get(answer, "sessions"), 0), "tls"), "1.3");
 	peer_close(&p);
 }
 
@@ -951,6 +992,8 @@ main(void)
 		T(test_longest_rows),
 		T(test_status),
 		T(test_status_warns),
+		T(test_status_tells_the_certificate),
+		T(test_lists_tell_the_version_of_tls),
 		T(test_metrics),
 		T(test_config_check_of_a_text),
 		T(test_config_show),

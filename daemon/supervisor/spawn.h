@@ -1,0 +1,20 @@
+/* Roles that are exec'd: fork and exec of the daemon's own binary. Each is the supervisor's child.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "daemon/config/config.h"
+
+struct spawn {
+	const char *name; /* of --role */
+	int config_fd;    /* borrowed, all of them; -1: none */
+	int public_fd, orders_fd, reports_fd, extra_fd;
+	int log_fd;
+	int nice; /* added to the priority; 0: as the supervisor */
+};
+/* 0, the child's pid and our end of its socket (close-on-exec, non-blocking), or -errno. */
+int spawn_role(const struct spawn *how, pid_t *ret_pid, int *ret_sock);
+
+/* Sealed copy of the configuration. Descriptor or -errno. */
+int spawn_seal_config(const struct config *c);
