@@ -148,19 +148,32 @@ name_host(SSL *ssl, const char *host)
 	return r == 1 ? 0 : -EINVAL;
 }
 
-/* Writing goes by way of the ring, reading straight from the socket. */
+/* Writing goes by way of the ring; reading from nowhere at first, so that the beginning of the
+ * answer can be looked at before it is gone. */
 static int
 connect_ends(struct tls_layer *t, int fd)
 {
-	BIO *inner, *in = BIO_new_socket(fd, BIO_NOCLOSE);
+	BIO *inner, *nothing = BIO_new(BIO_s_mem());
 
-	if (in == NULL || BIO_new_bio_pair(&inner, RING, &t->ring, 0) != 1) {
-		(void)BIO_free(in);
+	if (nothing == NULL || BIO_new_bio_pair(&inner, RING, &t->ring, 0) != 1) {
+		(void)BIO_free(nothing);
 		return -ENOMEM;
 	}
-	SSL_set0_rbio(t->ssl, in);
+	(void)BIO_set_mem_eof_return(nothing, -1);
+	SSL_set0_rbio(t->ssl, nothing);
 	SSL_set0_wbio(t->ssl, inner);
 	t->fd = fd;
+	return 0;
+}
+
+static int
+read_from_socket(struct tls_layer *t)
+{
+	BIO *in = BIO_new_socket(t->fd, BIO_NOCLOSE);
+
+	if (in == NULL)
+		return -ENOMEM;
+	SSL_set0_rbio(t->ssl, in);
 	return 0;
 }
 
@@ -254,6 +267,7 @@ exchange(struct tls_layer *t, const struct wire *w, bool *first)
 		if (answers_plain(t->fd))
 			return -EPROTONOSUPPORT;
 		*first = false;
+		return read_from_socket(t);
 	}
 	return 0;
 }
