@@ -11,8 +11,9 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-#define OPTIONS_COMMON                                                                        \
-	(OPTION_BIT(retry_for) | OPTION_BIT(timeout) | OPTION_BIT(plain) | OPTION_BIT(json) | \
+#define OPTIONS_COMMON                                                                             \
+	(OPTION_BIT(retry_for) | OPTION_BIT(timeout) | OPTION_BIT(plain) | OPTION_BIT(json) |      \
+	 OPTION_BIT(tls) | OPTION_BIT(ca) | OPTION_BIT(pin) | OPTION_BIT(cert) | OPTION_BIT(key) | \
 	 OPTION_BIT(quiet) | OPTION_BIT(verbose) | OPTION_BIT(help))
 #define OPTIONS_TRANSFER                                                                   \
 	(OPTIONS_COMMON | OPTION_BIT(if_exists) | OPTION_BIT(digest) | OPTION_BIT(limit) | \

@@ -68,7 +68,13 @@ failure_connection(struct failure *f, int r)
 	else if (r == -ETIMEDOUT)
 		(void)failure_set(f, FAILURE_CONNECTION, STATUS_INTERRUPTED, "timeout",
 				  "nothing came or went for too long");
-	else if (r == -ENODATA || r == -EPIPE || r == -ECONNRESET)
+	else if (r == -EACCES)
+		(void)failure_set(f, FAILURE_STOP, err_exit_status("auth_failed"), "auth_failed",
+				  "the server wants a certificate that it knows: --cert");
+	else if (r == -EPIPE || r == -ECONNRESET)
+		(void)failure_set(f, FAILURE_CONNECTION, STATUS_INTERRUPTED, "lost",
+				  "the connection was cut");
+	else if (r == -ENODATA)
 		(void)failure_set(f, FAILURE_CONNECTION, STATUS_INTERRUPTED, "lost",
 				  "the server closed the connection");
 	else

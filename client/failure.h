@@ -22,6 +22,7 @@ enum {
 	STATUS_OTHER = 1,
 	STATUS_USAGE = 2,
 	STATUS_CONNECT = 3,
+	STATUS_IDENTITY = 4,
 	STATUS_INTERRUPTED = 10,
 	STATUS_PROTOCOL = 12,
 	STATUS_LOCAL = 13,
@@ -35,7 +36,8 @@ enum { FAILURE_CODE_MAX = 32, FAILURE_TEXT_MAX = 640 };
 struct failure {
 	enum failure_scope scope;
 	int status;
-	char code[FAILURE_CODE_MAX]; /* wire name; "local", "connect", "lost" are ours */
+	char code[FAILURE_CODE_MAX]; /* wire name; "local", "connect", "lost",
+					"tls" and "identity" are ours */
 	char text[FAILURE_TEXT_MAX]; /* escaped, for people */
 	bool again;                  /* the server invites another try, */
 	uint64_t after_usec;         /* after so long */

@@ -2,10 +2,10 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "client/confdir.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
@@ -93,26 +93,6 @@ hosts_find(char *text, const char *name, struct url *ret, unsigned *ret_line)
 	return 0;
 }
 
-/* The directory of the configuration: $XDG_CONFIG_HOME/ft or ~/.config/ft. Descriptor or -errno. */
-static int
-open_config_dir(void)
-{
-	const char *base = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-	char path[PATH_MAX];
-	int n, fd;
-
-	if (base != NULL && *base == '/')
-		n = snprintf(path, sizeof(path), "%s/ft", base);
-	else if (home != NULL && *home == '/')
-		n = snprintf(path, sizeof(path), "%s/.config/ft", home);
-	else
-		return -ENOENT;
-	if (n < 0 || (size_t)n >= sizeof(path))
-		return -ENAMETOOLONG;
-	fd = openat(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
 static int
 look_up(const char *name, struct url *ret, const char **ret_why)
 {
@@ -124,7 +104,7 @@ look_up(const char *name, struct url *ret, const char **ret_why)
 	int r;
 
 	*ret_why = "no ft:// address, and no such host in ~/.config/ft/config";
-	dir = open_config_dir();
+	dir = confdir_open();
 	if (dir < 0)
 		return -EINVAL;
 	r = io_read_file(dir, "config", CONFIG_MAX, &text, &len);

@@ -126,6 +126,17 @@ take(struct options *o, int row, const char *text)
 	case OPTION_check:
 		o->check = text;
 		return 0;
+	case OPTION_ca:
+		o->ca = text;
+		return 0;
+	case OPTION_cert:
+		o->cert = text;
+		return 0;
+	case OPTION_key:
+		o->key = text;
+		return 0;
+	case OPTION_pin:
+		return fingerprint_parse(text, o->pin);
 	case OPTION_include:
 		return add_glob(o->include, &o->n_include, text);
 	case OPTION_exclude:
@@ -174,6 +185,22 @@ explain_value(int row, const char *text, char *why)
 		       shown, option_rows[row].argument, option_rows[row].help);
 }
 
+/* Those of TLS make no sense beside plain text, nor a key without its certificate. */
+static int
+check_tls(const struct options *o, char *why)
+{
+	const char *wrong = NULL;
+
+	if (options_has(o, OPTION_BIT(plain)) && options_want_tls(o))
+		wrong = "--plain means no TLS: it goes with none of --tls, --ca, --pin, --cert";
+	else if (o->key != NULL && o->cert == NULL)
+		wrong = "--key is the key of a certificate: --cert is missing";
+	if (wrong == NULL)
+		return 0;
+	(void)snprintf(why, OPTIONS_WHY_MAX, "%s", wrong);
+	return -EINVAL;
+}
+
 int
 options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char *why)
 {
@@ -205,14 +232,23 @@ options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char
 		}
 		o.given |= UINT32_C(1) << row;
 	}
+	if (check_tls(&o, why) < 0)
+		return -EINVAL;
 	*ret = o;
 	return optind;
 }
 
 bool
-options_has(const struct options *o, uint32_t bit)
+options_has(const struct options *o, uint32_t bits)
 {
-	return (o->given & bit) != 0;
+	return (o->given & bits) != 0;
+}
+
+bool
+options_want_tls(const struct options *o)
+{
+	return options_has(o,
+			   OPTION_BIT(tls) | OPTION_BIT(ca) | OPTION_BIT(pin) | OPTION_BIT(cert));
 }
 
 static bool

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "lib/digest.h"
+#include "lib/fingerprint.h"
 
 enum option_index {
 #define OPTION(stem, letter, word, argument, help) OPTION_##stem,
@@ -41,6 +42,8 @@ struct options {
 	uint64_t retry_usec;   /* as given */
 	uint64_t timeout_usec; /* as given */
 	const char *check;
+	const char *ca, *cert, *key;
+	char pin[FINGERPRINT_MAX]; /* "": none given */
 	const char *include[OPTIONS_GLOBS_MAX], *exclude[OPTIONS_GLOBS_MAX];
 	size_t n_include, n_exclude;
 };
@@ -49,7 +52,11 @@ struct options {
  * OPTION_BITs. Index of the first operand, or -EINVAL with a sentence in why (OPTIONS_WHY_MAX). */
 int options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char *why);
 
-bool options_has(const struct options *o, uint32_t bit);
+/* Whether one of the bits is among those given. */
+bool options_has(const struct options *o, uint32_t bits);
+
+/* Whether TLS is said, or meant by what is said. */
+bool options_want_tls(const struct options *o);
 
 /* Whether a file (or directory) of that path below the source is wanted. Only files must be
  * included. */

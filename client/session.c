@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include <netdb.h>
-
+#include "client/connect.h"
 #include "client/interrupt.h"
 #include "lib/clock.h"
 #include "lib/err.h"
@@ -21,11 +20,13 @@ session_init(struct session *s, const struct options *o, struct report *report)
 
 	*s = (struct session){ .report = report,
 			       .plain = options_has(o, OPTION_BIT(plain)),
+			       .tls = options_want_tls(o),
 			       .timeout_usec = SESSION_TIMEOUT_S * USEC_PER_SEC };
 	if (options_has(o, OPTION_BIT(retry_for)))
 		retry_usec = o->retry_usec;
 	if (options_has(o, OPTION_BIT(timeout)))
 		s->timeout_usec = o->timeout_usec;
+	identity_init(&s->identity, o, report);
 	retry_init(&s->retry, retry_usec);
 }
 
@@ -263,65 +264,6 @@ session_skip(struct session *s, uint64_t n, struct failure *f)
 	return 0;
 }
 
-/* A refusal of the connection itself may come before anything was asked. */
-static int
-greet(struct session *s, struct failure *f)
-{
-	struct answer a;
-	int r;
-
-	r = session_ask(s,
-			json_pack("{s:s, s:s, s:[i]}", "opt", "hello", "client",
-				  "ft/" PACKAGE_VERSION, "version", 1),
-			&a, f);
-	if (r < 0) {
-		if (f->scope == FAILURE_ITEM)
-			f->scope = f->again ? FAILURE_CONNECTION : FAILURE_STOP;
-		return r;
-	}
-	answer_done(&a);
-	return 0;
-}
-
-static int
-connect_failed(const struct session *s, int r, int gai, struct failure *f)
-{
-	char host[URL_HOST_MAX + 1];
-
-	if (interrupt_seen())
-		return failure_interrupted(f);
-	(void)text_escape(host, sizeof(host), s->url.host, strlen(s->url.host));
-	if (gai != 0 && gai != EAI_SYSTEM)
-		return failure_set(f, gai == EAI_AGAIN ? FAILURE_CONNECTION : FAILURE_STOP,
-				   STATUS_CONNECT, "connect", "%s: %s", host, gai_strerror(gai));
-	return failure_set(f, FAILURE_CONNECTION, STATUS_CONNECT, "connect",
-			   "cannot connect to %s, port %u: %s", host, s->url.port, err_text(r));
-}
-
-static int
-connect_once(struct session *s, struct failure *f)
-{
-	int gai = 0, r;
-
-	if (!url_is_loopback(&s->url) && !s->plain && !s->url.plain)
-		return failure_set(
-		    f, FAILURE_STOP, err_exit_status("tls_required"), "tls_required",
-		    "this version speaks plain text only: add --plain if the network is trusted");
-	session_close(s);
-	r = wire_connect_tcp(&s->wire, s->url.host, s->url.port, s->timeout_usec, &gai);
-	if (r < 0)
-		return connect_failed(s, r, gai, f);
-	s->open = true;
-	s->connection++;
-	r = greet(s, f);
-	if (r < 0) {
-		session_close(s);
-		return r;
-	}
-	report_note(s->report, "connected to %s, port %u", s->url.host, s->url.port);
-	return 0;
-}
-
 int
 session_again(struct session *s, struct failure *f)
 {
@@ -344,7 +286,7 @@ session_again(struct session *s, struct failure *f)
 			return 0;
 		report_note(s->report, "trying again: %s", f->text);
 		progress_phase(&s->report->progress, "reconnecting");
-		r = connect_once(s, &next);
+		r = connect_server(s, &next);
 		progress_phase(&s->report->progress, NULL);
 		if (r == 0)
 			return 0;
@@ -360,7 +302,7 @@ session_open(struct session *s, const struct url *url, struct failure *f)
 	if (s->open && url_same_server(&s->url, url))
 		return 0;
 	s->url = *url;
-	r = connect_once(s, f);
+	r = connect_server(s, f);
 	return r < 0 && f->scope == FAILURE_CONNECTION ? session_again(s, f) : r;
 }
 

@@ -13,6 +13,7 @@
 
 #include "client/answer.h"
 #include "client/failure.h"
+#include "client/identity.h"
 #include "client/report.h"
 #include "client/retry.h"
 #include "client/url.h"
@@ -24,6 +25,8 @@ struct session {
 	uint64_t connection; /* counts those made so far */
 	struct url url;      /* of the server; the path does not matter */
 	bool plain;          /* the user trusts the network */
+	bool tls;            /* the user wants TLS, even to this machine */
+	struct identity identity;
 	uint64_t timeout_usec;
 	uint64_t last_id; /* of the request sent last */
 	struct retry retry;

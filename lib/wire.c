@@ -46,8 +46,18 @@ wire_init(struct wire *w, int fd, uint64_t timeout_usec)
 }
 
 void
+wire_set_layer(struct wire *w, const struct wire_layer *layer, void *state)
+{
+	w->layer = layer;
+	w->layer_state = state;
+}
+
+void
 wire_done(struct wire *w)
 {
+	if (w->layer != NULL)
+		w->layer->close(w->layer_state, buf_len(&w->out) == 0);
+	w->layer = NULL;
 	close_fd(&w->fd);
 	buf_done(&w->in);
 	buf_done(&w->out);
@@ -65,6 +75,12 @@ wait_for(int fd, int events, uint64_t timeout_usec)
 	if (r < 0)
 		return -errno;
 	return r == 0 ? -ETIMEDOUT : p.revents;
+}
+
+int
+wire_wait(const struct wire *w, int events)
+{
+	return wait_for(w->fd, events, w->timeout_usec);
 }
 
 /* Waits for a connect() under way. */
@@ -154,7 +170,23 @@ wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec)
 	return wire_init(w, take_fd(&fd), timeout_usec);
 }
 
-/* One recv() behind what is there: bytes, 0 at the end, -EAGAIN, -ENOBUFS (it is full), -errno. */
+/* Bytes that have come: how many, 0 at the end, -EAGAIN, -errno. */
+static ssize_t
+receive_raw(struct wire *w, void *dst, size_t size)
+{
+	ssize_t n;
+
+	if (w->layer != NULL)
+		n = w->layer->receive(w->layer_state, dst, size);
+	else
+		n = recv(w->fd, dst, size, MSG_DONTWAIT);
+	if (n < 0)
+		return w->layer != NULL ? n : -errno;
+	w->bytes_in += (uint64_t)n;
+	return n;
+}
+
+/* The same behind what is there: bytes, 0 at the end, -EAGAIN, -ENOBUFS (it is full), -errno. */
 static ssize_t
 receive(struct wire *w)
 {
@@ -168,15 +200,25 @@ receive(struct wire *w)
 	r = buf_reserve(&w->in, room < READ_SIZE ? room : READ_SIZE, &at);
 	if (r < 0)
 		return r;
-	n = recv(w->fd, at, buf_room(&w->in), MSG_DONTWAIT);
-	if (n < 0)
-		return -errno;
-	buf_added(&w->in, (size_t)n);
-	w->bytes_in += (uint64_t)n;
+	n = receive_raw(w, at, buf_room(&w->in));
+	if (n > 0)
+		buf_added(&w->in, (size_t)n);
 	return n;
 }
 
-/* One sendmsg() of what is queued and of the body behind it; takes what went off both. */
+static ssize_t
+send_raw(struct wire *w, struct iovec *iov, int n)
+{
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)n };
+	ssize_t sent;
+
+	if (w->layer != NULL)
+		return w->layer->send(w->layer_state, iov, n);
+	sent = sendmsg(w->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return sent < 0 ? -errno : sent;
+}
+
+/* Sends some of what is queued and of the body behind it; takes what went off both. */
 static int
 send_some(struct wire *w, struct iovec *body)
 {
@@ -184,13 +226,12 @@ send_some(struct wire *w, struct iovec *body)
 		{ .iov_base = buf_data(&w->out), .iov_len = buf_len(&w->out) },
 		*body,
 	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
 	size_t queued;
 	ssize_t n;
 
-	n = sendmsg(w->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+	n = send_raw(w, iov, 2);
 	if (n < 0)
-		return -errno;
+		return (int)n;
 	w->bytes_out += (uint64_t)n;
 	queued = (size_t)n < iov[0].iov_len ? (size_t)n : iov[0].iov_len;
 	buf_consume(&w->out, queued);
@@ -202,29 +243,58 @@ send_some(struct wire *w, struct iovec *body)
 	return 0;
 }
 
+/* Keeps what comes while one waits to send. 1; 0: nothing more is to be had this way; -EPIPE: the
+ * server has ended its side, and will not answer what is still to be sent. */
+static int
+receive_meanwhile(struct wire *w)
+{
+	ssize_t n = receive(w);
+
+	if (n == 0 || n == -EPIPE)
+		return -EPIPE;
+	return n > 0 || n == -EAGAIN;
+}
+
+/* Waits until something can be sent; *reading tells whether to receive meanwhile. */
+static int
+wait_to_send(struct wire *w, bool *reading)
+{
+	int events = *reading && buf_len(&w->in) < IN_MAX ? POLLIN | POLLOUT : POLLOUT;
+	int r = wire_wait(w, events);
+
+	if (r < 0)
+		return r;
+	if ((r & events & POLLIN) != 0) {
+		r = receive_meanwhile(w);
+		if (r < 0)
+			return r;
+		*reading = r > 0;
+	}
+	return 0;
+}
+
+static bool
+has_to_send(const struct wire *w, const struct iovec *body)
+{
+	return buf_len(&w->out) > 0 || body->iov_len > 0 ||
+	       (w->layer != NULL && w->layer->holds(w->layer_state));
+}
+
 /* Sends all that is queued and the body, and keeps what comes in meanwhile. */
 static int
 send_all(struct wire *w, struct iovec *body)
 {
-	bool reading = true; /* until the end or an error: the next receiving call meets it again */
-	int events, r;
+	bool reading = true; /* until an error: the next receiving call meets it again */
+	int r = 0;
 
-	while (buf_len(&w->out) > 0 || body->iov_len > 0) {
+	while (r == 0 && has_to_send(w, body)) {
 		r = send_some(w, body);
-		if (r == 0)
-			continue;
-		if (r != -EAGAIN) {
-			buf_consume(&w->out, buf_len(&w->out)); /* nobody will ever take it */
-			return r;
-		}
-		events = reading && buf_len(&w->in) < IN_MAX ? POLLIN | POLLOUT : POLLOUT;
-		r = wait_for(w->fd, events, w->timeout_usec);
-		if (r < 0)
-			return r;
-		if ((r & events & POLLIN) != 0)
-			reading = receive(w) > 0;
+		if (r == -EAGAIN)
+			r = wait_to_send(w, &reading);
 	}
-	return 0;
+	if (r < 0 && r != -EINTR && r != -ETIMEDOUT)
+		buf_consume(&w->out, buf_len(&w->out)); /* nobody will ever take it */
+	return r;
 }
 
 int
@@ -300,7 +370,7 @@ wire_get(struct wire *w, json_t **ret)
 		if (n < 0 && n != -EAGAIN)
 			return (int)n;
 		if (n == -EAGAIN) {
-			r = wait_for(w->fd, POLLIN, w->timeout_usec);
+			r = wire_wait(w, POLLIN);
 			if (r < 0)
 				return r;
 		}
@@ -356,17 +426,13 @@ wire_get_body(struct wire *w, void *dst, size_t size)
 	if (buf_len(&w->in) > 0)
 		return take_read(w, dst, size);
 	for (;;) {
-		n = recv(w->fd, dst, size, MSG_DONTWAIT);
-		if (n > 0)
-			break;
+		n = receive_raw(w, dst, size);
 		if (n == 0)
 			return -EPIPE;
-		if (errno != EAGAIN)
-			return -errno;
-		r = wait_for(w->fd, POLLIN, w->timeout_usec);
+		if (n != -EAGAIN)
+			return (int)n;
+		r = wire_wait(w, POLLIN);
 		if (r < 0)
 			return r;
 	}
-	w->bytes_in += (uint64_t)n;
-	return (int)n;
 }

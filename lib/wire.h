@@ -10,13 +10,33 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
 
 #include <jansson.h>
 
 #include "lib/buf.h"
 
+/*
+ * What may stand between the frames and the socket: TLS (lib/tls_client.h). It never waits; both
+ * directions behave as on a non-blocking socket.
+ */
+struct wire_layer {
+	/* Bytes, 0 at a clean end, -EAGAIN, -EPIPE (cut off), -errno. */
+	ssize_t (*receive)(void *state, void *dst, size_t size);
+	/* Takes what it has room for and gives the socket what it holds: bytes taken, -EAGAIN
+	 * (nothing moved), -errno. */
+	ssize_t (*send)(void *state, const struct iovec *iov, int n);
+	/* Whether it holds bytes that were taken and not sent. */
+	bool (*holds)(const void *state);
+	/* Frees the state; clean: nothing was cut, the other end is told so. */
+	void (*close)(void *state, bool clean);
+};
+
 struct wire {
 	int fd;
+	const struct wire_layer *layer; /* NULL: plain */
+	void *layer_state;
 	uint64_t timeout_usec; /* no byte either way for so long: -ETIMEDOUT; 0: no limit */
 	struct buf in, out;
 	uint64_t bytes_in, bytes_out;
@@ -25,6 +45,12 @@ struct wire {
 /* Takes over fd (closed on failure too) and makes it non-blocking. */
 int wire_init(struct wire *w, int fd, uint64_t timeout_usec);
 void wire_done(struct wire *w);
+
+/* From here on all bytes go through the layer; its state is taken over. */
+void wire_set_layer(struct wire *w, const struct wire_layer *layer, void *state);
+
+/* Waits for poll() events: those that came, or -ETIMEDOUT, -EINTR, -errno. */
+int wire_wait(const struct wire *w, int events);
 
 /* Connects to host (name or address literal), trying each address, each for the time limit;
  * *ret_gai always gets the getaddrinfo code, 0 where the look-up went well.
@@ -37,7 +63,8 @@ int wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec);
 int wire_put(struct wire *w, json_t *object);
 /* Queues body bytes behind a frame (large ones go straight to the socket). */
 int wire_put_body(struct wire *w, const void *data, size_t len);
-/* Sends all that is queued; what the server sends meanwhile is kept (4 MiB, then it waits). */
+/* Sends all that is queued; what the server sends meanwhile is kept (4 MiB, then it waits).
+ * -EPIPE also when the server ends its side while this one still waits to send. */
 int wire_flush(struct wire *w);
 
 /* Bytes queued and not yet sent. */

@@ -621,7 +621,7 @@ def test_host_names_of_the_configuration(ftd, local):
     (["ls", "nowhere"], 2, "no address"),
     (["ls", "ft://localhost/../x"], 2, "path"),
     (["ls", "ft://user@localhost/"], 2, "users"),
-    (["ls", "ft://192.0.2.1/"], 6, "this version speaks plain text only: add --plain if the network is trusted"),
+    (["ls", "--plain", "--tls", "ft://localhost/"], 2, "--plain means no TLS"),
     (["ls", "ft://127.0.0.1:1/"], 3, "cannot connect"),
     (["ls", "--plain", "ft://no-such-host.invalid/"], 3, "no-such-host.invalid"),
     (["--version"], 0, ""),

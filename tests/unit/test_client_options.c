@@ -79,6 +79,10 @@ says_what_is_wrong(void **state)
 		{ "--if-exists", "maybe", "replace, fail, keep-both or skip" },
 		{ "--retry-for", "30", "\"30\"" },
 		{ "--timeout", "0", "\"0\"" },
+		{ "--pin", "sha256:12", "\"sha256:12\"" },
+		{ "--plain", "--tls", "--plain means no TLS" },
+		{ "--plain", "--ca=x", "--plain means no TLS" },
+		{ "--key", "x", "--cert is missing" },
 		{ "--timeout", "\033[2J", "\"\\x1b[2J\"" },
 	};
 

@@ -182,6 +182,26 @@ the_last_word_is_read(void **state)
 	assert_int_equal(wire_get(&wire, &request), -ENODATA);
 }
 
+/* It has ended its side and reads no further: what is still to be sent has no reader. */
+static void
+an_end_while_sending_ends_it(void **state)
+{
+	auto_json json_t *request = json_pack("{s:i}", "n", 9);
+	auto_free char *body = calloc(1, 8 << 20);
+	uint64_t before = clock_usec();
+
+	(void)state;
+	assert_non_null(body);
+	say("\x07\0\0\0{\"n\":7}", 11);
+	assert_int_equal(shutdown(peer, SHUT_WR), 0);
+	assert_int_equal(wire_put(&wire, request), 0);
+	assert_int_equal(wire_put_body(&wire, body, 8 << 20), -EPIPE);
+	assert_int_equal(wire_pending(&wire), 0);
+	assert_int_equal(next_n(), 7);
+	assert_int_equal(wire_get(&wire, &request), -ENODATA);
+	assert_true(clock_usec() - before < 5 * USEC_PER_SEC);
+}
+
 static void
 small_things_wait_for_company(void **state)
 {
@@ -359,6 +379,7 @@ main(void)
 		TEST(silence_has_a_limit),
 		TEST(a_signal_ends_the_wait),
 		TEST(the_last_word_is_read),
+		TEST(an_end_while_sending_ends_it),
 		TEST(small_things_wait_for_company),
 		TEST(writing_ahead_never_locks),
 		TEST(large_bodies_follow_their_header),
