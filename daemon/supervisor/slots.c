@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/throttle.h"
 #include "lib/clock.h"
+#include "lib/num.h"
 #include "lib/own.h"
 
 enum { BUCKETS = 4096 };
@@ -148,6 +150,7 @@ slots_write_orders(const struct session *s)
 	atomic_store(&o->idle_timeout, c->idle_timeout);
 	atomic_store(&o->stall_timeout, c->stall_timeout);
 	atomic_store(&o->log_level, (uint32_t)c->log_level);
+	throttle_order(s);
 	board_write_end(&o->seq);
 }
 
@@ -174,6 +177,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer)
 		.peer = *peer,
 		.started_real_ns = clock_real_ns(),
 		.started_usec = clock_usec(),
+		.rate_limit = NUM_UNLIMITED,
 		.priv = p,
 	};
 	if (p->source != NULL)
@@ -181,6 +185,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer)
 	sup->slots[s->slot] = s;
 	sup->sessions++;
 	number_add(s);
+	throttle_begin(s);
 	slots_write_orders(s);
 	return s;
 }

@@ -9,6 +9,7 @@
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/rate.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/throttle.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/num.h"
@@ -115,6 +116,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	struct activity a;
 
 	sessions_tick(sup);
+	throttle_tick(sup);
 	admission_tick(sup);
 	measure_rates(sup);
 	a = survey(sup);
