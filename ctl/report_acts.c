@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "ctl/report.h"
+#include "lib/clock.h"
 #include "lib/num.h"
 #include "lib/own.h"
 
@@ -119,6 +120,28 @@ report_limit(struct report *r, json_t *answer)
 			      report_size(answer, "rate_limit", rate));
 	else
 		(void)fprintf(r->to, "%s: no limit\n", report_text(answer, "session", id));
+}
+
+void
+report_ban(struct report *r, json_t *answer)
+{
+	char address[REPORT_TEXT_MAX], left[NUM_TEXT_MAX];
+
+	(void)report_text(answer, "address", address);
+	if (report_has(answer, "left_ms"))
+		(void)fprintf(
+		    r->to, "%s: refused for %s\n", address,
+		    num_format_elapsed(report_number(answer, "left_ms") * USEC_PER_MSEC, left));
+	else
+		(void)fprintf(r->to, "%s: refused\n", address);
+}
+
+void
+report_unban(struct report *r, json_t *answer)
+{
+	char address[REPORT_TEXT_MAX];
+
+	(void)fprintf(r->to, "%s: no longer refused\n", report_text(answer, "address", address));
 }
 
 static void

@@ -152,6 +152,31 @@ report_transfers(struct report *r, json_t *answer)
 		      report_size(totals, "down_rate", down));
 }
 
+void
+report_bans(struct report *r, json_t *answer)
+{
+	static const struct table_column columns[] = {
+		{ "ADDRESS" },
+		{ "SINCE" },
+		{ "LEFT", true },
+	};
+	const json_t *rows = json_object_get(answer, "bans");
+	struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	const json_t *row;
+	size_t i;
+
+	if (t == NULL)
+		return;
+	json_array_foreach (rows, i, row) {
+		add_text(t, row, "address");
+		add_text(t, row, "since");
+		add_ms(t, row, "left_ms");
+	}
+	report_table(r, t);
+	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
+		      json_array_size(rows) == 1 ? "ban" : "bans");
+}
+
 /* ---- show: one key a line ---- */
 
 static void line(struct report *r, const char *title, const char *format, ...)

@@ -160,6 +160,16 @@ const struct verb verb_limit = { .key = "id",
 				 .show = report_limit,
 				 .timeout_sec = ANSWER_SEC };
 
+/* ---- bans ---- */
+
+const struct verb verb_list_bans = { .show = report_bans, .timeout_sec = ANSWER_SEC };
+const struct verb verb_ban = {
+	.key = "address", .required = true, .show = report_ban, .timeout_sec = ANSWER_SEC
+};
+const struct verb verb_unban = {
+	.key = "address", .required = true, .show = report_unban, .timeout_sec = ANSWER_SEC
+};
+
 /* ---- reload, shutdown ---- */
 
 const struct verb verb_reload = { .show = report_reload, .timeout_sec = ANSWER_SEC };

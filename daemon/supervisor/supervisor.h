@@ -17,6 +17,7 @@
 #include "daemon/common/board.h"
 #include "daemon/common/packet.h"
 #include "daemon/config/config.h"
+#include "daemon/supervisor/bans.h"
 #include "daemon/supervisor/histogram.h"
 #include "daemon/supervisor/ids.h"
 
@@ -53,6 +54,7 @@ struct supervisor {
 	int runtime_dir;
 	struct boards boards;
 	struct listeners *listeners;
+	struct bans bans;
 	struct admission *admission;
 	struct house *houses[HOUSE_KINDS]; /* of the current generation */
 	struct ids ids;                    /* numbers of sessions and transfers */
