@@ -97,6 +97,8 @@ offer_arguments(const char *begun, const struct options *o, const struct command
 			offer_ids(begun, o, "list-sessions", "sessions");
 			offer_ids(begun, o, "list-transfers", "transfers");
 		}
+		if (at.len == 8 && strncmp(at.text, "TRANSFER", 8) == 0)
+			offer_ids(begun, o, "list-transfers", "transfers");
 	}
 }
 

@@ -58,6 +58,13 @@ void report_check(struct report *r, json_t *answer);
 void report_options(struct report *r, json_t *answer);
 void report_wait(struct report *r, json_t *answer);
 void report_kick(struct report *r, json_t *answer);
+void report_cancel(struct report *r, json_t *answer);
+void report_pause(struct report *r, json_t *answer);
+void report_resume(struct report *r, json_t *answer);
+void report_limit(struct report *r, json_t *answer);
+void report_bans(struct report *r, json_t *answer);
+void report_ban(struct report *r, json_t *answer);
+void report_unban(struct report *r, json_t *answer);
 void report_reload(struct report *r, json_t *answer);
 void report_shutdown(struct report *r, json_t *answer);
 /* The rows of "problems", one a line. */

@@ -2,6 +2,8 @@
 #include <string.h>
 
 #include "ctl/report.h"
+#include "lib/clock.h"
+#include "lib/num.h"
 #include "lib/own.h"
 
 void
@@ -71,6 +73,75 @@ report_kick(struct report *r, json_t *answer)
 	else
 		(void)fprintf(r->to, ": ended in %" PRIu64 ".%03" PRIu64 " s\n", ms / 1000,
 			      ms % 1000);
+}
+
+/* "s412 t9031: paused in 0.012 s" */
+static void
+report_order(struct report *r, json_t *answer, const char *done)
+{
+	uint64_t ms = report_number(answer, "elapsed_ms");
+	char id[REPORT_TEXT_MAX];
+
+	(void)fputs(report_text(answer, "session", id), r->to);
+	if (report_has(answer, "transfer"))
+		(void)fprintf(r->to, " %s", report_text(answer, "transfer", id));
+	if (json_is_true(json_object_get(answer, "pending")))
+		(void)fputs(": told, not yet done\n", r->to);
+	else
+		(void)fprintf(r->to, ": %s in %" PRIu64 ".%03" PRIu64 " s\n", done, ms / 1000,
+			      ms % 1000);
+}
+
+void
+report_cancel(struct report *r, json_t *answer)
+{
+	report_order(r, answer, "ended");
+}
+
+void
+report_pause(struct report *r, json_t *answer)
+{
+	report_order(r, answer, "paused");
+}
+
+void
+report_resume(struct report *r, json_t *answer)
+{
+	report_order(r, answer, "goes on");
+}
+
+void
+report_limit(struct report *r, json_t *answer)
+{
+	char id[REPORT_TEXT_MAX], rate[NUM_TEXT_MAX];
+
+	if (report_has(answer, "rate_limit"))
+		(void)fprintf(r->to, "%s: at most %s/s\n", report_text(answer, "session", id),
+			      report_size(answer, "rate_limit", rate));
+	else
+		(void)fprintf(r->to, "%s: no limit\n", report_text(answer, "session", id));
+}
+
+void
+report_ban(struct report *r, json_t *answer)
+{
+	char address[REPORT_TEXT_MAX], left[NUM_TEXT_MAX];
+
+	(void)report_text(answer, "address", address);
+	if (report_has(answer, "left_ms"))
+		(void)fprintf(
+		    r->to, "%s: refused for %s\n", address,
+		    num_format_elapsed(report_number(answer, "left_ms") * USEC_PER_MSEC, left));
+	else
+		(void)fprintf(r->to, "%s: refused\n", address);
+}
+
+void
+report_unban(struct report *r, json_t *answer)
+{
+	char address[REPORT_TEXT_MAX];
+
+	(void)fprintf(r->to, "%s: no longer refused\n", report_text(answer, "address", address));
 }
 
 static void

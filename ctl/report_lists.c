@@ -38,9 +38,9 @@ void
 report_sessions(struct report *r, json_t *answer)
 {
 	static const struct table_column columns[] = {
-		{ "ID" },          { "FROM" },       { "USER" },     { "STATE" },
-		{ "AGE", true },   { "IDLE", true }, { "UP", true }, { "DOWN", true },
-		{ "FILES", true }, { "PID", true },
+		{ "ID" },          { "FROM" },       { "USER" },          { "STATE" },
+		{ "AGE", true },   { "IDLE", true }, { "UP", true },      { "DOWN", true },
+		{ "FILES", true }, { "PID", true },  { "LIMIT/s", true },
 	};
 	const json_t *rows = json_object_get(answer, "sessions");
 	struct table *t = table_new(columns, ARRAY_SIZE(columns));
@@ -61,6 +61,10 @@ report_sessions(struct report *r, json_t *answer)
 		add_size(t, row, "bytes_out");
 		table_add(t, "%" PRIu64, report_number(row, "files"));
 		table_add(t, "%" PRIu64, report_number(row, "pid"));
+		if (report_has(row, "rate_limit"))
+			add_size(t, row, "rate_limit");
+		else
+			table_add(t, "-");
 	}
 	report_table(r, t);
 	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
@@ -148,6 +152,31 @@ report_transfers(struct report *r, json_t *answer)
 		      report_size(totals, "down_rate", down));
 }
 
+void
+report_bans(struct report *r, json_t *answer)
+{
+	static const struct table_column columns[] = {
+		{ "ADDRESS" },
+		{ "SINCE" },
+		{ "LEFT", true },
+	};
+	const json_t *rows = json_object_get(answer, "bans");
+	struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	const json_t *row;
+	size_t i;
+
+	if (t == NULL)
+		return;
+	json_array_foreach (rows, i, row) {
+		add_text(t, row, "address");
+		add_text(t, row, "since");
+		add_ms(t, row, "left_ms");
+	}
+	report_table(r, t);
+	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
+		      json_array_size(rows) == 1 ? "ban" : "bans");
+}
+
 /* ---- show: one key a line ---- */
 
 static void line(struct report *r, const char *title, const char *format, ...)
@@ -183,6 +212,10 @@ show_session(struct report *r, const json_t *s)
 	     report_size(s, "bytes_out", n));
 	line(r, "failed", "%" PRIu64 " of %" PRIu64 " requests", report_number(s, "failed"),
 	     report_number(s, "requests"));
+	if (report_has(s, "rate_limit"))
+		line(r, "limit", "%s/s", report_size(s, "rate_limit", n));
+	if (report_has(s, "rate_now"))
+		line(r, "may move", "%s/s now", report_size(s, "rate_now", n));
 	line(r, "idle", "%s", num_format_elapsed(report_number(s, "idle_ms") * USEC_PER_MSEC, m));
 }
 

@@ -84,6 +84,19 @@ transfers(struct report *r, const json_t *s)
 }
 
 static void
+rates(struct report *r, const json_t *s)
+{
+	char total[NUM_TEXT_MAX], session[NUM_TEXT_MAX];
+
+	if (report_has(s, "total_rate_max"))
+		(void)fprintf(r->to, "limit      all %s/s\n",
+			      report_size(s, "total_rate_max", total));
+	if (report_has(s, "session_rate_max"))
+		(void)fprintf(r->to, "limit      each session %s/s\n",
+			      report_size(s, "session_rate_max", session));
+}
+
+static void
 disks(struct report *r, const json_t *s)
 {
 	char path[REPORT_TEXT_MAX], has[NUM_TEXT_MAX], total[NUM_TEXT_MAX];
@@ -137,6 +150,7 @@ report_status(struct report *r, json_t *answer)
 	certificate(r, answer);
 	sessions(r, answer);
 	transfers(r, answer);
+	rates(r, answer);
 	disks(r, answer);
 	warnings(r, answer);
 }

@@ -70,9 +70,10 @@ static int
 add_arguments(const struct job *j, char *const *arguments, size_t n)
 {
 	const struct verb *v = j->command->verb;
-	size_t most = v->key != NULL || v->takes_file;
+	size_t first = v->key != NULL || v->takes_file, second = v->key2 != NULL;
+	size_t most = first + second;
 
-	if (n > most || (v->required && n == 0)) {
+	if (n > most || n < (v->required ? first : 0) + second) {
 		(void)fputs(n > most ? "ftctl: too many words\n"
 				     : "ftctl: an argument is missing\n",
 			    stderr);
@@ -81,6 +82,10 @@ add_arguments(const struct job *j, char *const *arguments, size_t n)
 	}
 	if (n > 0 && v->key != NULL &&
 	    json_object_set_new(j->request, v->key, json_string(arguments[0])) < 0) {
+		(void)fputs("ftctl: the argument is not UTF-8 text\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (n > 1 && json_object_set_new(j->request, v->key2, json_string(arguments[1])) < 0) {
 		(void)fputs("ftctl: the argument is not UTF-8 text\n", stderr);
 		return EXIT_USAGE;
 	}

@@ -143,6 +143,33 @@ const struct verb verb_kick = {
 	.key = "id", .ask = kick_ask, .show = report_kick, .timeout_sec = ANSWER_SEC
 };
 
+/* ---- orders to a session that goes on ---- */
+
+const struct verb verb_cancel = {
+	.key = "id", .required = true, .show = report_cancel, .timeout_sec = ANSWER_SEC
+};
+const struct verb verb_pause = {
+	.key = "id", .required = true, .show = report_pause, .timeout_sec = ANSWER_SEC
+};
+const struct verb verb_resume = {
+	.key = "id", .required = true, .show = report_resume, .timeout_sec = ANSWER_SEC
+};
+const struct verb verb_limit = { .key = "id",
+				 .required = true,
+				 .key2 = "rate",
+				 .show = report_limit,
+				 .timeout_sec = ANSWER_SEC };
+
+/* ---- bans ---- */
+
+const struct verb verb_list_bans = { .show = report_bans, .timeout_sec = ANSWER_SEC };
+const struct verb verb_ban = {
+	.key = "address", .required = true, .show = report_ban, .timeout_sec = ANSWER_SEC
+};
+const struct verb verb_unban = {
+	.key = "address", .required = true, .show = report_unban, .timeout_sec = ANSWER_SEC
+};
+
 /* ---- reload, shutdown ---- */
 
 const struct verb verb_reload = { .show = report_reload, .timeout_sec = ANSWER_SEC };

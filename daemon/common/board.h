@@ -16,7 +16,7 @@
 
 enum {
 	BOARD_PAGE = 4096,
-	BOARD_VERSION = 1,
+	BOARD_VERSION = 2,
 	BOARD_TEXT_MAX = 256,
 	BOARD_PATH_MAX = 1024,
 	BOARD_CODE_MAX = 32,
@@ -54,6 +54,8 @@ struct board_orders {
 
 	_Atomic uint32_t quit;   /* enum board_quit */
 	_Atomic uint64_t cancel; /* ordinal of the transfer that is to end, 0: none */
+	_Atomic uint64_t pause;  /* ordinal of the transfer that stands still; UINT64_MAX: any */
+	_Atomic uint64_t rate;   /* content bytes a second, both ways; UINT64_MAX: unlimited */
 	_Atomic uint64_t idle_timeout, stall_timeout; /* microseconds; live */
 	_Atomic uint32_t log_level;
 	_Atomic uint64_t retry_after_ms; /* of quit; 0: do not come back */
@@ -67,6 +69,7 @@ enum board_state {
 	BOARD_VERIFYING,
 	BOARD_SYNCING,
 	BOARD_WORKING, /* a request that is no transfer */
+	BOARD_PAUSED,  /* a transfer that the orders let stand still */
 	BOARD_STATES,
 };
 

@@ -105,7 +105,8 @@ struct config {
 	struct config_subnets access_deny;
 	uint64_t sessions, logins, sessions_per_address;
 	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
-	uint64_t file_size; /* bytes or NUM_UNLIMITED */
+	uint64_t session_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
+	uint64_t file_size;                /* bytes or NUM_UNLIMITED */
 	uint64_t free_space;
 	enum config_log_target log_target;
 	enum config_log_level log_level;

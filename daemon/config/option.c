@@ -166,6 +166,8 @@ option_describe(const struct option *o, char *buf)
 		return o->max == NUM_UNLIMITED
 			   ? "a size such as \"512K\" or \"1.5G\", or \"unlimited\""
 			   : "a size such as \"512K\" or \"1.5G\"";
+	case OPTION_RATE:
+		return "a rate such as \"512K\" or \"40M\", or \"unlimited\"";
 	case OPTION_WHERE:
 	case OPTION_SANDBOX:
 	case OPTION_DURABILITY:

@@ -18,6 +18,7 @@ enum option_type {
 	OPTION_PORT,       /* uint16_t */
 	OPTION_DURATION,   /* uint64_t, microseconds */
 	OPTION_SIZE,       /* uint64_t, bytes */
+	OPTION_RATE,       /* uint64_t, bytes a second */
 	OPTION_WHERE,      /* one of the enums of config.h, and so the next six */
 	OPTION_SANDBOX,
 	OPTION_DURABILITY,

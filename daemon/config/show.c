@@ -127,6 +127,7 @@ write_value(FILE *to, const struct option *o, const void *base)
 			      num_format_duration_exact(*(const uint64_t *)field, number));
 		break;
 	case OPTION_SIZE:
+	case OPTION_RATE:
 		(void)fprintf(to, "\"%s\"",
 			      num_format_size_exact(*(const uint64_t *)field, number));
 		break;

@@ -76,13 +76,13 @@ static void
 read_scalar(struct reader *rd, const struct option *o, const config_setting_t *s, const char *where)
 {
 	char shown[VALUE_SHOWN_MAX], what[OPTION_TEXT_MAX];
-	bool unit = o->type == OPTION_DURATION || o->type == OPTION_SIZE;
+	bool unit = o->type == OPTION_DURATION || o->type == OPTION_SIZE || o->type == OPTION_RATE;
 
 	if (value_read(o, s, rd->base) == 0)
 		return;
 	complain(rd, s, where, "%s is not %s%s", value_show(s, shown), option_describe(o, what),
 		 unit && config_setting_is_number(s)
-		     ? " (sizes and durations are strings with units)"
+		     ? " (sizes, rates and durations are strings with units)"
 		     : "");
 }
 

@@ -97,6 +97,17 @@ read_size(const struct option *o, const char *text, void *field)
 }
 
 static int
+read_rate(const struct option *o, const char *text, void *field)
+{
+	uint64_t v;
+
+	if (num_parse_rate(text, &v) < 0 || v < o->min || v > o->max)
+		return -EINVAL;
+	*(uint64_t *)field = v;
+	return 0;
+}
+
+static int
 read_word(const struct option *o, const char *text, void *field)
 {
 	const struct option_word *w = word_find(option_words(o->type), text, strlen(text));
@@ -160,6 +171,7 @@ static const text_reader text_readers[OPTION_TYPES] = {
 	[OPTION_ADDRESS] = read_address,
 	[OPTION_DURATION] = read_duration,
 	[OPTION_SIZE] = read_size,
+	[OPTION_RATE] = read_rate,
 	[OPTION_WHERE] = read_word,
 	[OPTION_SANDBOX] = read_word,
 	[OPTION_DURABILITY] = read_word,

@@ -129,12 +129,13 @@ conn_poll(struct session *s)
 /* ---- waiting */
 
 /* One wait, the only place where the supervisor's poke is let through. What poll(2) found for the
- * connection; 0: nothing in time; -EINTR: poked. ms -1: no limit. */
+ * connection (events 0: it is not looked at); 0: nothing in time; -EINTR: poked. ms -1: no limit.
+ */
 static int
 await(struct session *s, int events, int ms)
 {
 	struct pollfd p[] = {
-		{ .fd = s->conn.fd, .events = (short)events },
+		{ .fd = events != 0 ? s->conn.fd : -1, .events = (short)events },
 		{ .fd = s->privilege, .events = 0 },
 	};
 	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
@@ -187,6 +188,8 @@ wait_input(struct session *s, bool header, uint64_t *since)
 		return -ECANCELED;
 	if (gap_check(s, &code) < 0)
 		return s->report->transfer != 0 ? -EINTR : -ECANCELED;
+	if (pace_paused(s))
+		return -EINTR;
 	if (c->deadline != 0 && now >= c->deadline)
 		return -ETIME;
 	if (*since == 0)
@@ -349,6 +352,17 @@ conn_put(struct session *s, json_t *object)
 	if (r < 0)
 		return r;
 	return buf_len(&c->out) > OUT_GATHER ? drain(s, OUT_KEEP) : 0;
+}
+
+int
+conn_rest(struct session *s, int ms)
+{
+	struct conn *c = &s->conn;
+	int r = await(s, buf_len(&c->out) > 0 ? POLLOUT : 0, ms);
+
+	if (r > 0)
+		(void)push(c);
+	return r < 0 && r != -EINTR ? r : 0;
 }
 
 void

@@ -9,6 +9,7 @@
 #include "lib/own.h"
 
 enum {
+	PIECE_LEAST = 1 << 10, /* under a rate limit */
 	PIECE_MIN = 256 << 10,
 	PIECE_MAX = 64 << 20,
 	HOLE_MIN = 64 << 10, /* shorter ones cost less as zeros */
@@ -143,9 +144,28 @@ put_error(struct session *s, const struct request *rq, struct content *c)
 
 /* ---- one frame */
 
+/* Up to n bytes of data, as many as the rate lets through. 0: none yet; -errno, conn_*. */
+static ssize_t
+send_paced(struct session *s, struct content *c, const uint8_t *data, size_t n)
+{
+	ssize_t now = pace_allowed(s, n);
+	int r;
+
+	if (now <= 0)
+		return now;
+	r = conn_write_body(s, data, (size_t)now);
+	if (r < 0)
+		return r;
+	pace_moved(s, (size_t)now);
+	c->sent += (size_t)now;
+	report_transfer_progress(s, c->sent);
+	return now;
+}
+
 static int
 send_small(struct session *s, const struct request *rq, struct content *c)
 {
+	ssize_t done;
 	size_t n = (size_t)(c->end - c->offset);
 	json_t *o;
 	int r;
@@ -160,39 +180,51 @@ send_small(struct session *s, const struct request *rq, struct content *c)
 	if (n > 0 && json_object_set_new(o, "body", json_integer((json_int_t)n)) < 0)
 		return -ENOMEM;
 	r = put_digest(s, rq, c, o);
-	if (r < 0 || n == 0)
-		return r;
-	r = conn_write_body(s, s->chunk, n);
-	if (r < 0)
-		return r;
-	c->sent += n;
-	report_transfer_progress(s, c->sent);
-	return 0;
+	for (size_t at = 0; r >= 0 && at < n; at += (size_t)done) {
+		done = send_paced(s, c, s->chunk + at, n - at);
+		if (done < 0)
+			return (int)done;
+	}
+	return r;
 }
 
 /* ---- pieces */
 
-/* A step of a piece: content; once it cannot be had, zeros, which the trailer voids. */
-static int
-send_step(struct session *s, struct content *c, size_t n)
+/* Reads a step of a piece: content; once it cannot be had, zeros, which the trailer voids. */
+static void
+read_step(struct session *s, struct content *c, size_t n)
 {
-	int r;
-
-	if (c->error == 0 && stop_ordered(s, c->stop))
-		c->error = c->stop->error;
 	if (c->error == 0)
 		c->error = content_read(c->fd, s->chunk, n, c->offset);
 	if (c->error < 0)
 		memset(s->chunk, 0, n);
 	else
 		digest_update(s->digest, s->chunk, n);
-	r = conn_write_body(s, s->chunk, n);
+}
+
+/* A step of at most n bytes: how many there were. No frame fits into a piece, so one that is void,
+ * or that is to stand still, is brought to its end without regard to the rate. */
+static ssize_t
+send_step(struct session *s, struct content *c, size_t n)
+{
+	ssize_t now = (ssize_t)n;
+	int r;
+
+	if (c->error == 0 && stop_ordered(s, c->stop))
+		c->error = c->stop->error;
+	if (c->error == 0 && !pace_paused(s))
+		now = pace_allowed(s, n);
+	if (now <= 0)
+		return now;
+	read_step(s, c, (size_t)now);
+	r = conn_write_body(s, s->chunk, (size_t)now);
 	if (r < 0)
 		return r;
-	c->offset += n;
-	c->sent += n;
+	pace_moved(s, (size_t)now);
+	c->offset += (size_t)now;
+	c->sent += (size_t)now;
 	report_transfer_progress(s, c->sent);
-	return 0;
+	return now;
 }
 
 /* About a second's worth at the rate of the last piece. Doubling at most: the first bytes only fill
@@ -209,17 +241,28 @@ adapt(struct content *c, uint64_t n, uint64_t usec)
 	c->piece = next < PIECE_MAX ? next : PIECE_MAX;
 }
 
+/* n, or less: what the rate that is ordered lets through in a second. */
+static uint64_t
+about_a_second(const struct session *s, uint64_t n)
+{
+	uint64_t rate = pace_rate(s);
+
+	rate = rate > PIECE_LEAST ? rate : PIECE_LEAST;
+	return n < rate ? n : rate;
+}
+
 static int
 send_piece(struct session *s, const struct request *rq, struct content *c, uint64_t n)
 {
 	uint64_t began = clock_usec();
-	size_t step;
+	ssize_t step;
 	int r;
 
 	r = put_counted(s, rq, c, "body", n);
-	for (uint64_t left = n; r == 0 && left > 0; left -= step) {
-		step = left < SESSION_CHUNK ? (size_t)left : SESSION_CHUNK;
-		r = send_step(s, c, step);
+	for (uint64_t left = n; r == 0 && left > 0; left -= (uint64_t)step) {
+		step = send_step(s, c, left < SESSION_CHUNK ? (size_t)left : SESSION_CHUNK);
+		if (step < 0)
+			return (int)step;
 	}
 	adapt(c, n, clock_usec() - began);
 	return r;
@@ -253,7 +296,8 @@ data_end(const struct content *c, uint64_t limit)
 static int
 send_next(struct session *s, const struct request *rq, struct content *c)
 {
-	uint64_t end = c->end - c->offset < c->piece ? c->end : c->offset + c->piece;
+	uint64_t most = about_a_second(s, c->piece);
+	uint64_t end = c->end - c->offset < most ? c->end : c->offset + most;
 	uint64_t data;
 
 	if (c->holes) {
@@ -272,7 +316,9 @@ send_pieces(struct session *s, const struct request *rq, struct content *c)
 	int r;
 
 	while (c->error == 0 && c->offset < c->end) {
-		r = stop_look(s, c->stop);
+		r = pace_pause(s, rq, c->stop);
+		if (r == 0)
+			r = stop_look(s, c->stop);
 		if (r == 0)
 			r = send_next(s, rq, c);
 		else if (r > 0)
@@ -291,7 +337,7 @@ content_send(struct session *s, const struct request *rq, struct content *c)
 	if (session_chunk(s) == NULL || content_digest(s, c->algorithm) < 0)
 		return -ENOMEM;
 	c->error = 0;
-	if (c->end - c->offset <= CONTENT_SMALL)
+	if (c->end - c->offset <= about_a_second(s, CONTENT_SMALL) && !pace_paused(s))
 		return send_small(s, rq, c);
 	return send_pieces(s, rq, c);
 }

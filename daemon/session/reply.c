@@ -53,6 +53,15 @@ reply_continue(struct session *s, const struct request *rq)
 	return answer != NULL ? put(s, rq, answer) : -ENOMEM;
 }
 
+int
+reply_working(struct session *s, const struct request *rq, const char *phase)
+{
+	auto_json json_t *answer =
+	    json_pack("{s:s, s:s, s:b}", "status", "working", "phase", phase, "more", 1);
+
+	return answer != NULL ? put(s, rq, answer) : -ENOMEM;
+}
+
 json_t *
 reply_error_object(int r, const char *message, json_t *extra)
 {

@@ -95,6 +95,16 @@ report_transfer_progress(struct session *s, uint64_t offset)
 	end(s);
 }
 
+void
+report_transfer_paused(struct session *s, bool paused)
+{
+	struct board_report *p = begin(s);
+
+	p->progress_usec = p->heartbeat_usec; /* to stand still by order is not to stall */
+	set_state(p, paused ? BOARD_PAUSED : p->upload ? BOARD_RECEIVING : BOARD_SENDING);
+	end(s);
+}
+
 /* No transfer is under way any more. */
 static void
 clear_transfer(struct board_report *p)

@@ -13,6 +13,7 @@
 #include "daemon/common/access.h"
 #include "daemon/common/board.h"
 #include "daemon/config/config.h"
+#include "daemon/session/bucket.h"
 #include "lib/buf.h"
 #include "lib/digest.h"
 #include "lib/message.h"
@@ -56,6 +57,7 @@ struct session {
 	bool hello; /* the client said hello: notices, early errors and signs of life are allowed */
 	struct beat *beat;
 	struct group *group;
+	struct bucket bucket;  /* of the rate that is ordered */
 	struct digest *digest; /* scratch of the transfer under way */
 	/* SESSION_CHUNK bytes for contents, from session_chunk(); trimmed when idle */
 	uint8_t *chunk;
@@ -97,7 +99,8 @@ bool session_ending(const struct session *s);
  * All return 0 or positive, or negative: -ENODATA (the client is gone: end quietly), -ETIMEDOUT
  * (stalled: end), -ECANCELED (the supervisor's orders end the session now), -errno. After a
  * negative answer from a conn_* function the session ends; callers only unwind. Reading the body of
- * a transfer may also end with -EINTR: gap_check() knows why; and with -ETIME at conn.deadline. */
+ * a transfer may also end with -EINTR: gap_check() or pace_paused() knows why; and with -ETIME at
+ * conn.deadline. */
 int conn_init(struct conn *c, int fd);
 void conn_done(struct conn *c);
 /* At least n bytes (n <= 256 KiB) are in c->in; sends waiting answers meanwhile. idle: waits
@@ -119,6 +122,8 @@ int conn_write_body(struct session *s, const void *data, size_t len);
 void conn_push(struct session *s);
 /* Sends what is queued, waiting up to stall_timeout. */
 int conn_flush(struct session *s);
+/* Waits ms, or until the supervisor pokes, and sends meanwhile what is queued. 0 or -errno. */
+int conn_rest(struct session *s, int ms);
 /* Gives buffers back when they are empty (before idling). */
 void conn_trim(struct session *s);
 
@@ -135,6 +140,8 @@ reply_error(struct session *s, const struct request *rq, int r, const char *mess
 json_t *reply_error_object(int r, const char *message, json_t *extra);
 /* {"status":"continue"}: the body may come now. */
 int reply_continue(struct session *s, const struct request *rq);
+/* {"status":"working","phase":…}: a sign of life. */
+int reply_working(struct session *s, const struct request *rq, const char *phase);
 
 /* ---- dispatch.c ---- */
 /* Handlers: answer the request themselves. They return 0 (go on), 1 (close after flushing), or a
@@ -174,6 +181,21 @@ bool gap_kicked(const struct session *s);
 /* The reason that goes with orders->quit; buf holds BOARD_TEXT_MAX. Returns buf. */
 const char *gap_reason(const struct session *s, char *buf);
 
+/* ---- pace.c: how fast content moves, and whether it does ---- */
+/* How many of the next want content bytes may move now, in either direction: 1 to want. 0: none
+ * yet, after a wait of at most a quarter of a second: look at the orders and ask again. -errno. */
+ssize_t pace_allowed(struct session *s, size_t want);
+/* So many of them have moved. */
+void pace_moved(struct session *s, size_t n);
+/* The rate that is ordered: bytes a second, UINT64_MAX: unlimited. */
+uint64_t pace_rate(const struct session *s);
+/* The orders let the transfer under way stand still. */
+bool pace_paused(const struct session *s);
+/* Stands still as long as they do, with signs of life, where a frame may be sent. stop (NULL: none)
+ * is looked at meanwhile. 0: go on, or orders end the transfer; 1: stop says why; or conn_*. */
+struct stop;
+int pace_pause(struct session *s, const struct request *rq, struct stop *stop);
+
 /* ---- report.c: the session's page ---- */
 void report_state(struct session *s, enum board_state state);
 void report_heartbeat(struct session *s);
@@ -182,6 +204,8 @@ void report_request(struct session *s);
 void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
 			   uint64_t size);
 void report_transfer_progress(struct session *s, uint64_t offset);
+/* It stands still by order, or goes on. */
+void report_transfer_paused(struct session *s, bool paused);
 /* result "ok" or a code; writes the journal record, counters and goes back to BOARD_WORKING.
  * bytes_moved: content bytes that went over the wire for it (uploads count in, downloads out). */
 void report_transfer_end(struct session *s, const char *result, const char *reason);

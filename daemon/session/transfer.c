@@ -84,21 +84,43 @@ stopped(struct session *s, struct transfer *t)
 	return gap_check(s, &code) < 0 ? refused(t, err_from_code(code), NULL) : 0;
 }
 
+/* The same between two chunks, where it also stands still as long as the orders say. */
+static int
+held(struct session *s, const struct request *rq, struct transfer *t)
+{
+	int r = pace_pause(s, rq, NULL);
+
+	return r == 0 ? stopped(s, t) : r;
+}
+
+/* Up to want bytes, as many as the rate lets through. 0: none yet. */
+static ssize_t
+read_paced(struct session *s, size_t want)
+{
+	ssize_t n = pace_allowed(s, want);
+
+	if (n > 0)
+		n = conn_read_body(s, s->chunk, (size_t)n);
+	if (n > 0)
+		pace_moved(s, (size_t)n);
+	return n;
+}
+
 /* The rest.bytes that follow now. */
 static int
-take_body(struct session *s, struct transfer *t)
+take_body(struct session *s, const struct request *rq, struct transfer *t)
 {
 	size_t want;
 	ssize_t n;
 	int r;
 
 	while (t->rest.bytes > 0) {
-		r = stopped(s, t);
+		r = held(s, rq, t);
 		if (r != 0)
 			return r;
 		want = t->rest.bytes < SESSION_CHUNK ? (size_t)t->rest.bytes : SESSION_CHUNK;
-		n = conn_read_body(s, s->chunk, want);
-		if (n == -EINTR)
+		n = read_paced(s, want);
+		if (n == 0 || n == -EINTR)
 			continue;
 		if (n < 0)
 			return (int)n;
@@ -194,7 +216,7 @@ take_piece(struct session *s, const struct request *rq, const struct request *pi
 	if (message_decode(piece->object, piece_fields, ARRAY_SIZE(piece_fields), &a, &has, &key,
 			   &why) < 0)
 		return refused(t, -FTD_E_bad_request, "a piece has an unusable key");
-	r = take_body(s, t);
+	r = take_body(s, rq, t);
 	if (r == 0)
 		r = take_hole(s, rq, t, a.hole);
 	if (r == 0 && !piece->more)
@@ -203,12 +225,13 @@ take_piece(struct session *s, const struct request *rq, const struct request *pi
 }
 
 static int
-next_piece(struct session *s, struct transfer *t, json_t **ret, struct request *ret_piece)
+next_piece(struct session *s, const struct request *rq, struct transfer *t, json_t **ret,
+	   struct request *ret_piece)
 {
 	int r;
 
 	do {
-		r = stopped(s, t);
+		r = held(s, rq, t);
 		if (r != 0)
 			return r;
 		r = dispatch_header(s, false, ret, ret_piece);
@@ -235,7 +258,7 @@ take_pieces(struct session *s, const struct request *rq, struct transfer *t)
 	while (r == 0 && t->rest.more) {
 		auto_json json_t *object = NULL;
 
-		r = next_piece(s, t, &object, &piece);
+		r = next_piece(s, rq, t, &object, &piece);
 		if (r == 0)
 			r = take_piece(s, rq, &piece, t);
 	}
@@ -274,6 +297,6 @@ transfer_receive(struct session *s, const struct request *rq, struct transfer *t
 	r = prepare(s, t->digest.algorithm);
 	if (r < 0)
 		return refused(t, r, NULL);
-	r = rq->more ? take_pieces(s, rq, t) : take_body(s, t);
+	r = rq->more ? take_pieces(s, rq, t) : take_body(s, rq, t);
 	return r == 0 ? verify(s, t) : r;
 }

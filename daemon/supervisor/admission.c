@@ -139,22 +139,40 @@ refuse_new(struct supervisor *sup, int fd, const union addr *peer, const struct 
 	refusals_say(fd, v);
 }
 
+/* *ret_verdict says why not, and when again. */
+static bool
+is_welcome(const struct supervisor *sup, const union addr *peer, struct packet_verdict *ret_verdict)
+{
+	struct access_verdict a = access_address(sup->config, peer);
+	uint64_t now = clock_usec(), left;
+	const struct ban *ban;
+
+	if (!a.allowed) {
+		*ret_verdict = connections_verdict(a.code, "this address is not served", 0);
+		return false;
+	}
+	ban = bans_find(&sup->bans, peer, now);
+	if (ban == NULL)
+		return true;
+	left = ban->until_usec != UINT64_MAX ? (ban->until_usec - now) / USEC_PER_MSEC + 1 : 0;
+	*ret_verdict = connections_verdict("address_refused", "this address is banned", left);
+	return false;
+}
+
 void
 admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 {
 	struct packet_verdict v = connections_verdict(
 	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
-	struct access_verdict a = access_address(sup->config, peer);
 	auto_close int own = fd;
+	bool welcome = is_welcome(sup, peer, &v);
 	struct connection *c;
 	int spoken;
 
-	if (!a.allowed)
-		v = connections_verdict(a.code, "this address is not served", 0);
 	if (sup->draining)
 		v = connections_verdict("draining", "the server is going down",
 					CONNECTIONS_RETRY_MS);
-	c = a.allowed && !sup->draining ? connection_new(sup, fd, peer) : NULL;
+	c = welcome && !sup->draining ? connection_new(sup, fd, peer) : NULL;
 	if (c == NULL) {
 		refuse_new(sup, take_fd(&own), peer, &v);
 		return;

@@ -44,6 +44,7 @@ state_name(const struct session *s)
 		[BOARD_IDLE] = "idle",       [BOARD_RECEIVING] = "receiving",
 		[BOARD_SENDING] = "sending", [BOARD_VERIFYING] = "verifying",
 		[BOARD_SYNCING] = "syncing", [BOARD_WORKING] = "working",
+		[BOARD_PAUSED] = "paused",
 	};
 	bool moving = s->seen.state == BOARD_RECEIVING || s->seen.state == BOARD_SENDING;
 
@@ -82,13 +83,14 @@ tls_text(const struct session *s)
 static json_t *
 session_row(const struct session *s)
 {
-	return json_pack("{s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id",
-			 control_id('s', s->number), "pid", (int)s->pid, "user", "anonymous",
-			 "peer", peer_text(s), "tls", tls_text(s), "state", state_name(s),
-			 "started", control_time(s->started_real_ns), "idle_ms",
-			 control_number(idle_ms(s)), "bytes_in", control_number(s->seen.bytes_in),
-			 "bytes_out", control_number(s->seen.bytes_out), "files",
-			 control_number(s->seen.uploads + s->seen.downloads));
+	return json_pack(
+	    "{s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "id",
+	    control_id('s', s->number), "pid", (int)s->pid, "user", "anonymous", "peer",
+	    peer_text(s), "tls", tls_text(s), "state", state_name(s), "started",
+	    control_time(s->started_real_ns), "idle_ms", control_number(idle_ms(s)), "bytes_in",
+	    control_number(s->seen.bytes_in), "bytes_out", control_number(s->seen.bytes_out),
+	    "files", control_number(s->seen.uploads + s->seen.downloads), "rate_limit",
+	    control_number_or_null(throttle_ceiling(s)), "paused", (int)sessions_paused(s));
 }
 
 /* Milliseconds to the end at the rate of now; UINT64_MAX: nobody knows. */
@@ -247,12 +249,12 @@ show_step(struct control_request *rq, json_t *answer)
 	r = control_set(answer, "session", session_row(s));
 	if (r < 0)
 		return r;
-	more =
-	    json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:b}", "generation",
-		      control_number(s->generation), "uploads", control_number(s->seen.uploads),
-		      "downloads", control_number(s->seen.downloads), "failed",
-		      control_number(s->seen.failed), "requests", control_number(s->seen.requests),
-		      "ending", s->quit != BOARD_STAY, "report_torn", (int)s->torn);
+	more = json_pack(
+	    "{s:o, s:o, s:o, s:o, s:o, s:b, s:b, s:o}", "generation", control_number(s->generation),
+	    "uploads", control_number(s->seen.uploads), "downloads",
+	    control_number(s->seen.downloads), "failed", control_number(s->seen.failed), "requests",
+	    control_number(s->seen.requests), "ending", s->quit != BOARD_STAY, "report_torn",
+	    (int)s->torn, "rate_now", control_number_or_null(throttle_rate(s)));
 	if (more == NULL || json_object_update_new(json_object_get(answer, "session"), more) < 0)
 		return -ENOMEM;
 	return control_set(answer, "transfer",

@@ -133,6 +133,48 @@ busiest_source(const struct supervisor *sup)
 	return most;
 }
 
+/* What has no limit has no row. */
+static void
+rate_limits(FILE *f, const struct supervisor *sup)
+{
+	const struct {
+		const char *name;
+		uint64_t limit;
+	} rows[] = {
+		{ "total_rate", sup->config->total_rate },
+		{ "session_rate", sup->config->session_rate },
+	};
+
+	family(f, "ftd_limit_rate_bytes_per_second", "gauge", "Limits of rates in force.");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if (rows[i].limit != NUM_UNLIMITED)
+			(void)fprintf(f,
+				      "ftd_limit_rate_bytes_per_second{limit=\"%s\"} %" PRIu64 "\n",
+				      rows[i].name, rows[i].limit);
+	gauge(f, "ftd_limit_rate_used_bytes_per_second", "What is in use of total_rate.",
+	      sup->bytes_in_rate + sup->bytes_out_rate);
+}
+
+static void
+time_limits(FILE *f, const struct config *c)
+{
+	const struct {
+		const char *name;
+		uint64_t usec;
+	} rows[] = {
+		{ "login_timeout", c->login_timeout },
+		{ "idle_timeout", c->idle_timeout },
+		{ "stall_timeout", c->stall_timeout },
+		{ "shutdown_grace", c->shutdown_grace },
+	};
+
+	family(f, "ftd_limit_time_seconds", "gauge", "Limits of time in force.");
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		(void)fprintf(f, "ftd_limit_time_seconds{limit=\"%s\"} %" PRIu64 ".%03" PRIu64 "\n",
+			      rows[i].name, rows[i].usec / USEC_PER_SEC,
+			      rows[i].usec % USEC_PER_SEC / USEC_PER_MSEC);
+}
+
 static void
 limits(FILE *f, const struct supervisor *sup)
 {
@@ -159,6 +201,8 @@ limits(FILE *f, const struct supervisor *sup)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		(void)fprintf(f, "ftd_limit_used{limit=\"%s\"} %" PRIu64 "\n", rows[i].name,
 			      rows[i].used);
+	rate_limits(f, sup);
+	time_limits(f, c);
 	if (c->file_size != NUM_UNLIMITED)
 		gauge(f, "ftd_limit_file_size_bytes", "The largest file that is taken.",
 		      c->file_size);

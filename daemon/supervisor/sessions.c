@@ -15,6 +15,7 @@
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/orders.h"
 #include "daemon/supervisor/refusals.h"
 #include "daemon/supervisor/slots.h"
 #include "lib/clock.h"
@@ -178,7 +179,7 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 		return;
 	}
 	if (s->quit != BOARD_STAY)
-		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGURG, NULL, 0);
+		orders_poke(s);
 }
 
 void
@@ -230,9 +231,17 @@ sessions_transfer_id(struct session *s, uint64_t ordinal)
 	return s->transfer_id;
 }
 
+static uint64_t
+later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 static void
 follow_transfer(struct session *s, uint64_t now)
 {
+	uint64_t since;
+
 	if (s->seen.transfer == 0) {
 		s->rate = 0;
 		s->stalled_usec = 0;
@@ -240,7 +249,8 @@ follow_transfer(struct session *s, uint64_t now)
 	}
 	(void)sessions_transfer_id(s, s->seen.transfer);
 	s->rate = rate_sample(&s->priv->rate, now, s->seen.offset);
-	s->stalled_usec = s->seen.progress_usec < now ? now - s->seen.progress_usec : 0;
+	since = later(s->seen.progress_usec, s->resumed_usec);
+	s->stalled_usec = since < now && !sessions_paused(s) ? now - since : 0;
 }
 
 void
@@ -259,31 +269,7 @@ sessions_refresh(struct session *s)
 	follow_transfer(s, now);
 }
 
-/* --- orders */
-
-static void
-poke(const struct session *s)
-{
-	if (s->pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGURG, NULL, 0);
-}
-
-void
-sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64_t retry_after_ms)
-{
-	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
-
-	if (s->quit == BOARD_QUIT_KICKED || s->quit == why)
-		return;
-	s->quit = why;
-	s->quit_usec = clock_usec();
-	board_write_begin(&o->seq);
-	(void)snprintf(o->reason, sizeof(o->reason), "%s", reason);
-	atomic_store(&o->retry_after_ms, retry_after_ms);
-	atomic_store(&o->quit, (uint32_t)why);
-	board_write_end(&o->seq);
-	poke(s);
-}
+/* --- limits of time */
 
 static bool
 is_transferring(const struct session *s)
@@ -295,12 +281,11 @@ static void
 enforce(struct session *s, uint64_t now)
 {
 	const struct config *c = s->sup->config;
-	uint64_t idle_since =
-	    s->seen.since_usec > s->started_usec ? s->seen.since_usec : s->started_usec;
+	uint64_t idle_since = later(later(s->seen.since_usec, s->started_usec), s->resumed_usec);
 	bool overdue = s->quit != BOARD_STAY && now - s->quit_usec > OBEY_TIMEOUT;
 
-	if (s->quit == BOARD_STAY && s->seen.state == BOARD_IDLE && now > idle_since &&
-	    now - idle_since > c->idle_timeout)
+	if (s->quit == BOARD_STAY && s->seen.state == BOARD_IDLE && !sessions_paused(s) &&
+	    now > idle_since && now - idle_since > c->idle_timeout)
 		sessions_quit(s, BOARD_QUIT_IDLE, "idle for too long", 0);
 	if (s->stalled_usec > c->stall_timeout + STALL_OVERTIME)
 		overdue = true;

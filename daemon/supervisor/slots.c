@@ -6,7 +6,9 @@
 
 #include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/throttle.h"
 #include "lib/clock.h"
+#include "lib/num.h"
 #include "lib/own.h"
 
 enum { BUCKETS = 4096 };
@@ -151,6 +153,7 @@ slots_write_orders(const struct session *s)
 	atomic_store(&o->idle_timeout, c->idle_timeout);
 	atomic_store(&o->stall_timeout, c->stall_timeout);
 	atomic_store(&o->log_level, (uint32_t)c->log_level);
+	throttle_order(s);
 	board_write_end(&o->seq);
 }
 
@@ -178,6 +181,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uin
 		.tls = tls,
 		.started_real_ns = clock_real_ns(),
 		.started_usec = clock_usec(),
+		.rate_limit = NUM_UNLIMITED,
 		.priv = p,
 	};
 	if (p->source != NULL)
@@ -185,6 +189,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uin
 	sup->slots[s->slot] = s;
 	sup->sessions++;
 	number_add(s);
+	throttle_begin(s);
 	slots_write_orders(s);
 	return s;
 }

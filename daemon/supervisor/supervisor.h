@@ -17,6 +17,7 @@
 #include "daemon/common/board.h"
 #include "daemon/common/packet.h"
 #include "daemon/config/config.h"
+#include "daemon/supervisor/bans.h"
 #include "daemon/supervisor/histogram.h"
 #include "daemon/supervisor/ids.h"
 
@@ -53,6 +54,7 @@ struct supervisor {
 	int runtime_dir;
 	struct boards boards;
 	struct listeners *listeners;
+	struct bans bans;
 	struct admission *admission;
 	struct house *houses[HOUSE_KINDS]; /* of the current generation */
 	struct ids ids;                    /* numbers of sessions and transfers */
@@ -94,7 +96,12 @@ struct session {
 	struct board_report seen; /* last accepted copy: counters monotonic and capped */
 	bool torn;                /* the last read was */
 	uint64_t transfer_ordinal, transfer_id; /* the id ("t9031") of the ordinal last seen */
-	uint64_t rate; /* bytes a second of the transfer under way, over about 2 s */
+	uint64_t rate;       /* bytes a second of the transfer under way, over about 2 s */
+	uint64_t rate_limit; /* of `ftctl limit`, bytes a second; NUM_UNLIMITED: none */
+	uint64_t share;      /* of limits.total_rate; NUM_UNLIMITED: all of it */
+	uint64_t moved;      /* content bytes when the shares were given */
+	uint64_t pause;      /* as in the orders */
+	uint64_t resumed_usec;
 	uint64_t
 	    stalled_usec; /* since the offset last moved while a transfer is under way; 0: moving */
 	struct session_private *priv;
@@ -109,6 +116,21 @@ void sessions_refresh(struct session *s);
  * killed. reason is for the client; retry_after_ms 0: not welcome. */
 void
 sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64_t retry_after_ms);
+
+/* ---- orders.c: what sessions are told; sessions_quit() as well ---- */
+/* bytes a second; NUM_UNLIMITED: none but those of the configuration. */
+void sessions_limit(struct session *s, uint64_t rate);
+/* The transfer of that ordinal stands still; UINT64_MAX: all, and no idle time runs; 0: goes on. */
+void sessions_pause(struct session *s, uint64_t ordinal);
+bool sessions_paused(const struct session *s);
+/* The transfer of that ordinal ends. */
+void sessions_cancel(struct session *s, uint64_t ordinal);
+
+/* ---- throttle.c ---- */
+/* Bytes a second by limits.session_rate and `ftctl limit`; NUM_UNLIMITED: none. */
+uint64_t throttle_ceiling(const struct session *s);
+/* The same with its share of limits.total_rate: what it may move now. */
+uint64_t throttle_rate(const struct session *s);
 
 /* ---- reload.c ---- */
 /* Reads config_file again and checks it. dry_run: only that; *ret_diff tells what would change.

@@ -10,6 +10,7 @@
 #include "daemon/supervisor/rate.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/throttle.h"
 #include "lib/addr.h"
 #include "lib/clock.h"
 #include "lib/num.h"
@@ -120,6 +121,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	struct activity a;
 
 	sessions_tick(sup);
+	throttle_tick(sup);
 	admission_tick(sup);
 	renewal_tick(sup);
 	measure_rates(sup);

@@ -112,6 +112,7 @@ host_start(struct host *h, unsigned flags, const char *share, const char *settin
 	h->config = configure(share, settings);
 	h->orders->stall_timeout = h->config->stall_timeout;
 	h->orders->log_level = 7;
+	h->orders->rate = h->config->session_rate;
 	memset(h->report, 0xa5, sizeof(*h->report)); /* what a last session may have left */
 	h->report->seq = 0;
 	tcp_pair(&client, &server, (flags & HOST_SMALL_BUFFERS) != 0);
@@ -159,6 +160,13 @@ void
 host_cancel(struct host *h, uint64_t transfer)
 {
 	h->orders->cancel = transfer;
+	(void)kill(h->pid, SIGURG);
+}
+
+void
+host_pause(struct host *h, uint64_t transfer)
+{
+	h->orders->pause = transfer;
 	(void)kill(h->pid, SIGURG);
 }
 

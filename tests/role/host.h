@@ -29,6 +29,7 @@ void host_start(struct host *h, unsigned flags, const char *share, const char *s
 /* Writes an order and pokes. */
 void host_quit(struct host *h, enum board_quit quit, const char *reason);
 void host_cancel(struct host *h, uint64_t transfer);
+void host_pause(struct host *h, uint64_t transfer); /* UINT64_MAX: all; 0: goes on */
 
 /* Waits for the end of the session (10 s): its exit status, or -1. */
 int host_wait(struct host *h);

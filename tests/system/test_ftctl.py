@@ -265,10 +265,12 @@ def test_bash_completion(ftd, upload):
         return run("bash", "-c", script.replace("(ftctl", f"({FTCTL}"),
                    env={**os.environ, "FTCTL_SOCKET": str(ftd.control)}).stdout.split()
 
-    assert complete("ftctl li") == ["list-sessions", "list-transfers"]
+    assert complete("ftctl list") == ["list-sessions", "list-transfers", "list-bans"]
     assert complete("ftctl con") == ["config"]
     assert complete("ftctl config ''") == ["check", "show"]
     assert complete("ftctl wait ''") == ["ready", "idle", "drained"]
     assert complete("ftctl --json kick s") == [transfer["session"]]
+    assert complete("ftctl cancel ''") == [transfer["id"]]
+    assert complete("ftctl limit s1 n") == ["none"]
     assert set(complete("ftctl reload --")) >= {"--dry-run", "--no-wait", "--json"}
     assert "--reason" not in complete("ftctl status --")

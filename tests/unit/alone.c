@@ -28,6 +28,7 @@ alone_start(struct session *s, const char *share)
 	};
 	int pair[2], r;
 
+	orders.rate = UINT64_MAX;
 	if (asprintf(&text,
 		     "shares = ( { path = \"/\"; root = \"%s\"; anonymous = \"anywhere\"; %s } );",
 		     scratch_path(), share) < 0)

@@ -22,7 +22,8 @@ static struct {
 	struct supervisor sup;
 	unsigned refreshed; /* calls of sessions_refresh() */
 	unsigned shutdowns;
-	uint64_t grace_usec;        /* of the last one */
+	uint64_t grace_usec; /* of the last one */
+	uint64_t cancelled, cancelled_ordinal;
 	int reload_answer;          /* what reload_begin() answers */
 	const char *reload_problem; /* what it adds */
 	const char *reload_failure; /* what reload_last() says */
@@ -46,6 +47,7 @@ fake_start(uint32_t n)
 	fake.sup.config->logins = 64;
 	fake.sup.config->shutdown_grace = 30 * USEC_PER_SEC;
 	fake.sup.config->file_size = UINT64_MAX;
+	fake.sup.config->session_rate = fake.sup.config->total_rate = UINT64_MAX;
 	fake.sup.config->n_shares = 1;
 	(void)snprintf(fake.sup.config->shares[0].root, PATH_MAX, "/");
 	fake.sup.generation = 1;
@@ -67,6 +69,7 @@ fake_session(uint32_t slot, const char *peer)
 	s->pid = 1;
 	s->started_real_ns = clock_real_ns();
 	s->sup = &fake.sup;
+	s->rate_limit = s->share = UINT64_MAX;
 	fake.sup.slots[slot] = s;
 	fake.sup.sessions++;
 	return s;
@@ -152,6 +155,43 @@ sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64
 	(void)reason;
 	(void)retry_after_ms;
 	s->quit = why;
+}
+
+void
+sessions_limit(struct session *s, uint64_t rate)
+{
+	s->rate_limit = rate;
+}
+
+void
+sessions_pause(struct session *s, uint64_t ordinal)
+{
+	s->pause = ordinal;
+}
+
+bool
+sessions_paused(const struct session *s)
+{
+	return s->pause != 0;
+}
+
+void
+sessions_cancel(struct session *s, uint64_t ordinal)
+{
+	fake.cancelled = s->number;
+	fake.cancelled_ordinal = ordinal;
+}
+
+uint64_t
+throttle_ceiling(const struct session *s)
+{
+	return s->rate_limit;
+}
+
+uint64_t
+throttle_rate(const struct session *s)
+{
+	return s->share < s->rate_limit ? s->share : s->rate_limit;
 }
 
 int

@@ -196,7 +196,8 @@ wrong_values(void **state)
 {
 #define COUNT "an integer from 1 to 16384"
 #define DURATION "a duration from \"1s\" to \"7d\""
-#define UNITS " (sizes and durations are strings with units)"
+#define UNITS " (sizes, rates and durations are strings with units)"
+#define RATE "a rate such as \"512K\" or \"40M\", or \"unlimited\""
 #define SIZE "a size such as \"512K\" or \"1.5G\""
 #define ADDRESS "an address such as \"0.0.0.0\" or \"::1\", or \"\" for none"
 	static const struct {
@@ -231,6 +232,9 @@ wrong_values(void **state)
 		{ "limits.file_size", "\"1X\"", "\"1X\"", SIZE ", or \"unlimited\"" },
 		{ "limits.free_space", "\"unlimited\"", "\"unlimited\"", SIZE },
 		{ "limits.free_space", "\"9000000T\"", "\"9000000T\"", SIZE },
+		{ "limits.session_rate", "\"1023\"", "\"1023\"", RATE },
+		{ "limits.session_rate", "\"40M/h\"", "\"40M/h\"", RATE },
+		{ "limits.total_rate", "40", "40", RATE UNITS },
 		{ "run_as", "\"\"", "\"\"", "a user or group name" },
 		{ "run_as", "\"a b\"", "\"a b\"", "a user or group name" },
 		{ "run_as", "1000", "1000", "a user or group name" },
@@ -377,11 +381,8 @@ reserved(void **state)
 		{ "users = ", "\"/etc/ftd/users\"", "\"/etc/users\"", ";", "users" },
 		{ "limits = { sessions_per_user = ", "64", "65", "; };",
 		  "limits.sessions_per_user" },
-		{ "limits = { session_rate = ", "\"unlimited\"", "\"40M\"", "; };",
-		  "limits.session_rate" },
 		{ "limits = { user_rate = ", "\"unlimited\"", "\"40M\"", "; };",
 		  "limits.user_rate" },
-		{ "limits = { total_rate = ", "\"unlimited\"", "40", "; };", "limits.total_rate" },
 		{ "uploads = { keep = ", "\"7d\"", "\"8d\"", "; };", "uploads.keep" },
 		{ "log = { transfers = ", "\"\"", "\"/var/log/x\"", "; };", "log.transfers" },
 		{ "hooks = ", "( )", "\"\"", ";", "hooks" },

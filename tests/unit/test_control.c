@@ -724,6 +724,7 @@ test_metrics(void **state)
 	(void)fake_session(1, "192.0.2.1");
 	(void)fake_session(2, "192.0.2.2");
 	(void)fake_session(3, "192.0.2.1");
+	fake.sup.config->total_rate = 4096;
 	fake.sup.durations_ms.bucket[0] = 3;
 	fake.sup.durations_ms.bucket[HISTOGRAM_BUCKETS - 1] = 2;
 	fake.sup.durations_ms.count = 5;
@@ -736,6 +737,10 @@ test_metrics(void **state)
 	assert_non_null(strstr(text, "\nftd_limit_used{limit=\"sessions_per_address\"} 2\n"));
 	assert_non_null(strstr(text, "\nftd_transfer_duration_seconds_bucket{le=\"+Inf\"} 5\n"));
 	assert_non_null(strstr(text, "\nftd_transfer_duration_seconds_sum 1234.567\n"));
+	assert_non_null(
+	    strstr(text, "\nftd_limit_rate_bytes_per_second{limit=\"total_rate\"} 4096\n"));
+	assert_non_null(
+	    strstr(text, "\nftd_limit_time_seconds{limit=\"shutdown_grace\"} 30.000\n"));
 	assert_null(strstr(text, "\n/.."));
 	peer_close(&p);
 }
@@ -816,6 +821,51 @@ test_kick_waits(void **state)
 	assert_int_equal(number_of(answer, "kicked"), 2);
 	assert_int_equal(number_of(answer, "pending"), 0);
 	assert_int_equal(json_array_size(json_object_get(answer, "sessions")), 2);
+	peer_close(&p);
+}
+
+static void
+test_traffic(void **state)
+{
+	struct peer p = peer_connect();
+	struct session *s = fake_session(1, "192.0.2.7");
+
+	(void)state;
+	fake_transfer(s, "a", 100, 10, 1);
+	auto_json json_t *limit = ask(&p, "{\"opt\":\"limit\",\"id\":\"t9001\",\"rate\":\"2K\"}");
+
+	assert_int_equal(number_of(limit, "rate"), 2048);
+	assert_true(s->rate_limit == 2048);
+	say(&p, "{\"opt\":\"pause\",\"id\":\"t9001\"}");
+	assert_quiet(&p); /* it still moves */
+	assert_true(s->pause == 1);
+	s->seen.state = BOARD_PAUSED;
+	control_changed(&fake.sup);
+	auto_json json_t *paused = hear(&p);
+
+	assert_string_equal(text_of(paused, "transfer"), "t9001");
+	say(&p, "{\"opt\":\"resume\",\"id\":\"s1001\"}");
+	assert_quiet(&p);
+	assert_true(s->pause == 0);
+	s->seen.state = BOARD_RECEIVING;
+	control_changed(&fake.sup);
+	auto_json json_t *resumed = hear(&p);
+
+	assert_string_equal(text_of(resumed, "session"), "s1001");
+	say(&p, "{\"opt\":\"cancel\",\"id\":\"t9001\"}");
+	assert_quiet(&p);
+	assert_int_equal(fake.cancelled, 1001);
+	assert_int_equal(fake.cancelled_ordinal, 1);
+	s->seen.transfer = 0;
+	control_changed(&fake.sup);
+	auto_json json_t *cancelled = hear(&p);
+
+	assert_false(json_is_true(json_object_get(cancelled, "pending")));
+	assert_refused(&p, "{\"opt\":\"cancel\",\"id\":\"s1001\"}", "bad_request", "s1001");
+	assert_refused(&p, "{\"opt\":\"cancel\",\"id\":\"t9001\"}", "not_found", "t9001");
+	assert_refused(&p, "{\"opt\":\"limit\",\"id\":\"s1001\",\"rate\":\"1\"}", "bad_request",
+		       "at least 1K");
+	assert_refused(&p, "{\"opt\":\"pause\",\"id\":\"s1\"}", "not_found", "s1");
 	peer_close(&p);
 }
 
@@ -998,6 +1048,7 @@ main(void)
 		T(test_config_check_of_a_text),
 		T(test_config_show),
 		T(test_kick_waits),
+		T(test_traffic),
 		T(test_kick_refusals),
 		T(test_reload_is_decided),
 		T(test_reload_problems),
