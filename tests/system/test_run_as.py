@@ -1,0 +1,52 @@
+"""Started as root, the daemon gives that up before it serves, and cannot take it back."""
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import children, served, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it up")
+
+
+@pytest.fixture
+def nobody(make_ftd):
+    return make_ftd(user="nobody")
+
+
+def identity(pid):
+    fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+    return {fields["Uid"], fields["Gid"]}, int(fields["CapEff"], 16) | int(fields["CapPrm"], 16), fields["Groups"].split()
+
+
+def test_every_process_is_nobody(nobody):
+    with nobody.client() as client:
+        client.put("/f", b"x")
+        pids = [nobody.pid, *children(nobody.pid)]
+        assert len(pids) >= 6
+        for pid in pids:
+            ids, capabilities, groups = identity(pid)
+            assert ids == {"\t".join(["65534"] * 4)} and capabilities == 0 and "0" not in groups
+    assert (nobody.root / "f").stat().st_uid == 65534
+
+
+def test_what_nobody_may_not_is_refused(nobody):
+    (nobody.root / "of-root").mkdir(mode=0o700)
+    (nobody.root / "secret").write_text("of root")
+    (nobody.root / "secret").chmod(0o600)
+    with nobody.client() as client:
+        for request in ({"opt": "download", "filename": "/secret"}, {"opt": "list", "filename": "/of-root"},
+                        {"opt": "upload", "filename": "/of-root/f", "filesize": 0},
+                        {"opt": "set", "filename": "/secret", "mode": 0o777}):
+            assert client.ask(request)["code"] == "permission", request
+        # a tree tells what it could not read and goes on
+        assert {e["name"] for e in client.list("/", recursive=True)} >= {"secret", "of-root"}
+
+
+def test_serves_reloads_and_stops(nobody):
+    served(nobody)
+    generation = nobody.ask("status")["generation"]
+    nobody.conf.chmod(0o644)
+    nobody.ftctl("reload")
+    until(lambda: nobody.ask("status")["generation"] > generation, 5)
+    served(nobody)
