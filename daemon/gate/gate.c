@@ -12,6 +12,7 @@
 #include "daemon/common/hello.h"
 #include "daemon/common/role.h"
 #include "daemon/common/rolelog.h"
+#include "daemon/common/verdict.h"
 #include "daemon/gate/line.h"
 #include "daemon/gate/pump.h"
 #include "lib/buf.h"
@@ -54,24 +55,21 @@ say(struct gate *g, json_t *answer, json_t *id)
 }
 
 static int
-refuse(struct gate *g, json_t *id, const char *code, const char *message,
-       const struct packet_verdict *v)
+refuse(struct gate *g, json_t *id, const struct packet_verdict *v)
 {
-	auto_json json_t *a = json_pack("{s:s, s:s, s:s, s:b}", "status", "error", "code", code,
-					"message", message, "close", 1);
+	auto_json json_t *a = verdict_answer(v);
 
-	if (a == NULL)
-		return STEP_END;
-	if (v != NULL && v->retry_after_ms > 0)
-		(void)json_object_set_new(a, "retry_after_ms",
-					  json_integer((json_int_t)v->retry_after_ms));
-	if (v != NULL && v->limit != UINT64_MAX)
-		(void)json_object_set_new(a, "limit", json_integer((json_int_t)v->limit));
-	if (v != NULL && v->current != UINT64_MAX)
-		(void)json_object_set_new(a, "current", json_integer((json_int_t)v->current));
-	if (say(g, a, id) == 0)
+	if (a != NULL && say(g, a, id) == 0)
 		line_linger(&g->line);
 	return STEP_END;
+}
+
+static int
+refuse_code(struct gate *g, json_t *id, const char *code, const char *message)
+{
+	const struct packet_verdict v = verdict_make(code, message, 0);
+
+	return refuse(g, id, &v);
 }
 
 /* --- steps */
@@ -101,7 +99,7 @@ ask_anonymous(struct gate *g, json_t *id)
 	v.message[sizeof(v.message) - 1] = '\0';
 	if (v.code[0] == '\0')
 		return l->secure ? STEP_PUMP : STEP_END;
-	return refuse(g, id, v.code, v.message, &v);
+	return refuse(g, id, &v);
 }
 
 static int
@@ -113,7 +111,7 @@ answer_hello(struct gate *g, const struct request *rq)
 	r = hello_answer(rq->object, g->world->config, g->world->public, g->birth->connection,
 			 &answer);
 	if (r < 0)
-		return refuse(g, rq->id, err_code(r), err_text(r), NULL);
+		return refuse_code(g, rq->id, err_code(r), err_text(r));
 	g->said_hello = true;
 	return say(g, answer, rq->id);
 }
@@ -145,7 +143,7 @@ serve(struct gate *g, json_t *object, size_t used)
 
 	r = request_read(object, &rq);
 	if (r < 0)
-		return refuse(g, NULL, err_code(r), err_text(r), NULL);
+		return refuse_code(g, NULL, err_code(r), err_text(r));
 	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) ||
 	    g->answers++ == ANSWERS_MAX || rq.more || rq.body > FRAME_HEADER_MAX ||
 	    (rq.id != NULL && !request_id_is_valid(rq.id)) ||
@@ -171,7 +169,7 @@ step_frame(struct gate *g, size_t header_len)
 		return r;
 	r = message_parse((const char *)bytes + FRAME_PREFIX, header_len, &request);
 	if (r < 0)
-		return refuse(g, NULL, err_code(r), err_text(r), NULL);
+		return refuse_code(g, NULL, err_code(r), err_text(r));
 	return serve(g, request, FRAME_PREFIX + header_len);
 }
 
@@ -208,12 +206,12 @@ step(struct gate *g)
 	case FRAME_FIRST_TLS:
 		return step_tls(g);
 	case FRAME_FIRST_PROXY:
-		return refuse(g, NULL, "bad_frame",
-			      "a PROXY header is taken from trusted proxies only", NULL);
+		return refuse_code(g, NULL, "bad_frame",
+				   "a PROXY header is taken from trusted proxies only");
 	case FRAME_FIRST_BAD:
 		break;
 	}
-	return refuse(g, NULL, "bad_frame", err_text(-FTD_E_bad_frame), NULL);
+	return refuse_code(g, NULL, "bad_frame", err_text(-FTD_E_bad_frame));
 }
 
 /* In the middle of a handshake there are no words for it. */
@@ -222,7 +220,7 @@ out_of_time(struct gate *g)
 {
 	rolelog(6, "no request within the login time, closing");
 	if (g->line.secure || g->line.tls.ssl == NULL)
-		(void)refuse(g, NULL, "timeout", "no request within the login time", NULL);
+		(void)refuse_code(g, NULL, "timeout", "no request within the login time");
 }
 
 int

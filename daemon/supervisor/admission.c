@@ -80,7 +80,7 @@ on_silent_readable(sd_event_source *source, int fd, uint32_t events, void *userd
 static bool
 make_place(struct supervisor *sup, const struct source *newcomer)
 {
-	struct packet_verdict v = connections_verdict(
+	struct packet_verdict v = verdict_make(
 	    "limit_sessions", "too many connections wait to be served", CONNECTIONS_RETRY_MS);
 	struct connection *victim = NULL;
 
@@ -148,30 +148,29 @@ is_welcome(const struct supervisor *sup, const union addr *peer, struct packet_v
 	const struct ban *ban;
 
 	if (!a.allowed) {
-		*ret_verdict = connections_verdict(a.code, "this address is not served", 0);
+		*ret_verdict = verdict_make(a.code, "this address is not served", 0);
 		return false;
 	}
 	ban = bans_find(&sup->bans, peer, now);
 	if (ban == NULL)
 		return true;
 	left = ban->until_usec != UINT64_MAX ? (ban->until_usec - now) / USEC_PER_MSEC + 1 : 0;
-	*ret_verdict = connections_verdict("address_refused", "this address is banned", left);
+	*ret_verdict = verdict_make("address_refused", "this address is banned", left);
 	return false;
 }
 
 void
 admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 {
-	struct packet_verdict v = connections_verdict(
-	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
+	struct packet_verdict v =
+	    verdict_make("busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
 	auto_close int own = fd;
 	bool welcome = is_welcome(sup, peer, &v);
 	struct connection *c;
 	int spoken;
 
 	if (sup->draining)
-		v = connections_verdict("draining", "the server is going down",
-					CONNECTIONS_RETRY_MS);
+		v = verdict_make("draining", "the server is going down", CONNECTIONS_RETRY_MS);
 	c = welcome && !sup->draining ? connection_new(sup, fd, peer) : NULL;
 	if (c == NULL) {
 		refuse_new(sup, take_fd(&own), peer, &v);
@@ -179,8 +178,8 @@ admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 	}
 	(void)take_fd(&own); /* the connection's now */
 	if (!make_place(sup, c->source)) {
-		v = connections_verdict("limit_sessions", "too many connections wait to be served",
-					CONNECTIONS_RETRY_MS);
+		v = verdict_make("limit_sessions", "too many connections wait to be served",
+				 CONNECTIONS_RETRY_MS);
 		refuse_new(sup, take_fd(&c->fd), peer, &v);
 		source_release(c->source);
 		free(c);
@@ -202,8 +201,7 @@ admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 void
 admission_tick(struct supervisor *sup)
 {
-	struct packet_verdict v =
-	    connections_verdict("timeout", "no request within the login time", 0);
+	struct packet_verdict v = verdict_make("timeout", "no request within the login time", 0);
 	struct connection *next;
 	uint64_t now = clock_usec();
 
@@ -212,9 +210,8 @@ admission_tick(struct supervisor *sup)
 		if (now < c->deadline_usec)
 			continue;
 		v = c->stage == STAGE_WAITING
-			? connections_verdict("limit_sessions", "the server is busy",
-					      CONNECTIONS_RETRY_MS)
-			: connections_verdict("timeout", "no request within the login time", 0);
+			? verdict_make("limit_sessions", "the server is busy", CONNECTIONS_RETRY_MS)
+			: verdict_make("timeout", "no request within the login time", 0);
 		connections_refuse(c, &v);
 	}
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)
@@ -228,7 +225,7 @@ admission_tick(struct supervisor *sup)
 void
 admission_refuse_all(struct supervisor *sup, const char *code, const char *message)
 {
-	struct packet_verdict v = connections_verdict(code, message, CONNECTIONS_RETRY_MS);
+	struct packet_verdict v = verdict_make(code, message, CONNECTIONS_RETRY_MS);
 
 	while (sup->admission->room.first != NULL)
 		connections_refuse(sup->admission->room.first, &v);

@@ -80,22 +80,9 @@ connections_refuse(struct connection *c, const struct packet_verdict *v)
 }
 
 struct packet_verdict
-connections_verdict(const char *code, const char *message, uint64_t retry_after_ms)
-{
-	struct packet_verdict v = { .retry_after_ms = retry_after_ms,
-				    .limit = UINT64_MAX,
-				    .current = UINT64_MAX };
-
-	(void)snprintf(v.code, sizeof(v.code), "%s", code);
-	(void)snprintf(v.message, sizeof(v.message), "%s", message);
-	return v;
-}
-
-struct packet_verdict
 connections_full(const char *message, uint64_t limit, uint64_t current)
 {
-	struct packet_verdict v =
-	    connections_verdict("limit_sessions", message, CONNECTIONS_RETRY_MS);
+	struct packet_verdict v = verdict_make("limit_sessions", message, CONNECTIONS_RETRY_MS);
 
 	v.limit = limit;
 	v.current = current;

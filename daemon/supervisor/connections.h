@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/common/verdict.h"
 #include "daemon/supervisor/sources.h"
 #include "daemon/supervisor/supervisor.h"
 
@@ -55,6 +56,4 @@ void connections_free(struct connection *c);
 /* The same with a last word to the client and a line for the administrator. */
 void connections_refuse(struct connection *c, const struct packet_verdict *v);
 
-struct packet_verdict
-connections_verdict(const char *code, const char *message, uint64_t retry_after_ms);
 struct packet_verdict connections_full(const char *message, uint64_t limit, uint64_t current);

@@ -62,19 +62,17 @@ judge(struct connection *c, const struct packet_gate *q)
 						    .said_hello = q->said_hello != 0,
 						    .tls = q->tls };
 	uint64_t sessions;
-	struct packet_verdict v = connections_verdict("", "", 0);
+	struct packet_verdict v = verdict_make("", "", 0);
 	struct access_verdict a;
 
 	if (c->sup->draining)
-		return connections_verdict("draining", "the server is going down",
-					   CONNECTIONS_RETRY_MS);
+		return verdict_make("draining", "the server is going down", CONNECTIONS_RETRY_MS);
 	a = access_plaintext(cfg, &c->peer);
 	if (q->tls == 0 && !a.allowed)
-		return connections_verdict(a.code, "plain text is not allowed from this address",
-					   0);
+		return verdict_make(a.code, "plain text is not allowed from this address", 0);
 	a = access_anonymous(cfg, &who);
 	if (!a.allowed)
-		return connections_verdict(a.code, "nothing here is open without a login", 0);
+		return verdict_make(a.code, "nothing here is open without a login", 0);
 	if (c->source->sessions >= cfg->sessions_per_address)
 		return connections_full("too many sessions from this address",
 					cfg->sessions_per_address, c->source->sessions);
@@ -188,8 +186,8 @@ gates_enter(struct connection *c)
 	if (r < 0) {
 		log_line(LOG_WARNING, "cannot start a gate, refusing the connection: %s",
 			 strerror(-r));
-		v = connections_verdict("busy", "the server cannot take the connection now",
-					CONNECTIONS_RETRY_MS);
+		v = verdict_make("busy", "the server cannot take the connection now",
+				 CONNECTIONS_RETRY_MS);
 		connections_refuse(c, &v);
 	}
 }
@@ -197,8 +195,8 @@ gates_enter(struct connection *c)
 void
 gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 {
-	struct packet_verdict v = connections_verdict(
-	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
+	struct packet_verdict v =
+	    verdict_make("busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
 	struct connection *c = sup->admission->gates.first;
 	int r;
 
@@ -247,8 +245,8 @@ gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, unio
 void
 gates_house_gone(struct supervisor *sup, uint64_t house)
 {
-	struct packet_verdict v = connections_verdict(
-	    "busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
+	struct packet_verdict v =
+	    verdict_make("busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
 	struct connection *next;
 
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = next) {

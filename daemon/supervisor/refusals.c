@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "daemon/common/verdict.h"
 #include "lib/buf.h"
 #include "lib/clock.h"
 #include "lib/frame.h"
@@ -39,29 +40,11 @@ linger(int fd)
 	count++;
 }
 
-static json_t *
-answer(const struct packet_verdict *v)
-{
-	json_t *a = json_pack("{s:s, s:s, s:s, s:b}", "status", "error", "code", v->code, "message",
-			      v->message, "close", 1);
-
-	if (a == NULL)
-		return NULL;
-	if (v->retry_after_ms > 0)
-		(void)json_object_set_new(a, "retry_after_ms",
-					  json_integer((json_int_t)v->retry_after_ms));
-	if (v->limit != UINT64_MAX)
-		(void)json_object_set_new(a, "limit", json_integer((json_int_t)v->limit));
-	if (v->current != UINT64_MAX)
-		(void)json_object_set_new(a, "current", json_integer((json_int_t)v->current));
-	return a;
-}
-
 void
 refusals_say(int fd, const struct packet_verdict *v)
 {
 	auto_close int own = fd;
-	auto_json json_t *a = answer(v);
+	auto_json json_t *a = verdict_answer(v);
 	struct buf out;
 
 	buf_init(&out, FRAME_PREFIX + FRAME_HEADER_MAX);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/common/access.h"
+#include "daemon/common/verdict.h"
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
@@ -71,14 +72,10 @@ ask_for_birth(struct session *s, int connection, bool said_hello)
 	return houses_birth(s->sup, HOUSE_SESSION, &b, fds, &s->priv->house);
 }
 
-static void
-busy_verdict(struct packet_verdict *ret)
+static struct packet_verdict
+busy_verdict(void)
 {
-	*ret = (struct packet_verdict){ .retry_after_ms = 1000,
-					.limit = UINT64_MAX,
-					.current = UINT64_MAX };
-	(void)snprintf(ret->code, sizeof(ret->code), "busy");
-	(void)snprintf(ret->message, sizeof(ret->message), "the server cannot start a session now");
+	return verdict_make("busy", "the server cannot start a session now", 1000);
 }
 
 int
@@ -95,7 +92,7 @@ sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
 	log_line(LOG_WARNING, "cannot start a session, refusing the connection: %s", strerror(-r));
 	if (s != NULL)
 		slots_free(s);
-	busy_verdict(ret_verdict);
+	*ret_verdict = busy_verdict();
 	return r;
 }
 
@@ -142,9 +139,8 @@ on_session_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 static void
 birth_failed(struct session *s)
 {
-	struct packet_verdict v;
+	const struct packet_verdict v = busy_verdict();
 
-	busy_verdict(&v);
 	log_line(LOG_WARNING, "s%llu was not born, refusing the connection",
 		 (unsigned long long)s->number);
 	refusals_say(take_fd(&s->priv->connection), &v);
