@@ -225,8 +225,9 @@ without_a_supervisor_it_goes_on(void **state)
 
 	(void)state;
 	host_start(&h, HOST_HELLO, "", "");
-	begin_upload(&h, "/w", body, SIZE);
 	host_pause(&h, UINT64_MAX);
+	begin_upload(&h, "/w", body, SIZE);
+	expect_state(&h, BOARD_PAUSED);
 	close_fd(&h.privilege);
 	expect_status(&h, "ok");
 	expect_code(&h, "draining");
