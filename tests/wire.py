@@ -99,11 +99,15 @@ class Wire:
         del self.buffer[:n]
         return data
 
-    def frame(self):
-        """The next frame whatever it is: (header, body)."""
+    def header(self):
+        """The next header; its body is still to be read."""
         (length,) = PREFIX.unpack(self.read(4))
         assert 1 <= length <= 65536, f"the server sent a frame of {length} bytes"
-        header = json.loads(self.read(length))
+        return json.loads(self.read(length))
+
+    def frame(self):
+        """The next frame whatever it is: (header, body)."""
+        header = self.header()
         return header, self.read(header.get("body", 0))
 
     def answer(self):
