@@ -17,7 +17,16 @@ enum {
 	ROLE_FD_PUBLIC = 6,  /* public page, read-only */
 	ROLE_FD_ORDERS = 7,  /* sessionhouse: orders, read-only */
 	ROLE_FD_REPORTS = 8, /* sessionhouse: reports, read-write */
-	ROLE_FD_EXTRA = 9,   /* beacon: UDP socket; */
+	ROLE_FD_EXTRA = 9,   /* beacon: UDP socket; verifier: privilege socket of a gate */
+};
+
+/* The id of a request that somebody else than its reader answers. */
+enum packet_id_kind { PACKET_ID_NONE, PACKET_ID_INTEGER, PACKET_ID_TEXT };
+struct packet_id {
+	uint32_t kind; /* enum packet_id_kind */
+	uint32_t len;  /* bytes of text, without an end */
+	int64_t number;
+	char text[64];
 };
 
 /* supervisor → house: with descriptors { connection, privilege socket } and, to the gatehouse, the
@@ -31,8 +40,14 @@ struct packet_birth {
 	uint64_t generation;
 	uint64_t deadline_usec; /* gates: when login must be done, CLOCK_MONOTONIC */
 	union addr peer;
+	uint64_t user_sessions; /* BIRTH_LOGIN: of this user, this one included */
+	struct packet_id id;    /* BIRTH_LOGIN: of the login, which the session answers */
 };
-enum { BIRTH_HELLO = 1 << 0 /* the client has said hello */, BIRTH_LOOPBACK = 1 << 1 };
+enum {
+	BIRTH_HELLO = 1 << 0, /* the client has said hello */
+	BIRTH_LOOPBACK = 1 << 1,
+	BIRTH_LOGIN = 1 << 2, /* the user is in the orders */
+};
 
 /* house → supervisor */
 enum house_type { HOUSE_READY, HOUSE_BORN, HOUSE_FAILED, HOUSE_CERTIFICATE };
@@ -55,13 +70,42 @@ struct packet_certificate {
 	char why[256]; /* not "": there is no certificate, and the house ends */
 };
 
-/* gate → supervisor, each at most once */
-enum gate_type { GATE_ANONYMOUS = 1 };
+/* gate → supervisor, each at most once: the peer, if a trusted proxy is to name it, then one of the
+ * others. Each type has its own size and begins with this. */
+enum gate_type { GATE_ANONYMOUS = 1, GATE_LOGIN = 2, GATE_PEER = 3 };
 struct packet_gate {
 	uint32_t type;
 	uint32_t said_hello;
 	uint32_t tls; /* 0: plain text; 12 or 13: the version, and the gate becomes a pump on yes */
 	uint32_t pad;
+};
+
+/* GATE_PEER: whom the proxy speaks for */
+struct packet_peer {
+	struct packet_gate head;
+	union addr peer;
+};
+
+/* GATE_LOGIN: the supervisor looks at the head; only a verifier reads the rest. */
+enum login_method { LOGIN_PASSWORD = 1, LOGIN_KEY, LOGIN_CERTIFICATE };
+struct packet_login {
+	struct packet_gate head;
+	uint32_t method; /* enum login_method */
+	uint32_t password_len;
+	struct packet_id id;
+	char user[64];
+	char password[1024]; /* without an end */
+	uint8_t key[32], signature[64], exporter[32];
+};
+
+/* verifier → supervisor, once */
+enum verified_result { VERIFIED_BROKEN, VERIFIED_NO, VERIFIED_YES, VERIFIED_DISABLED };
+struct packet_verified {
+	uint32_t result; /* enum verified_result */
+	uint32_t pad;
+	struct packet_id id;
+	char user[64];    /* YES, DISABLED: who it is */
+	char account[64]; /* YES: the system account of the user's, "": none */
 };
 
 /* supervisor → gate: the answer. code "" is yes: the connection has another owner, exit. */
