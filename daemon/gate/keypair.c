@@ -13,7 +13,6 @@
 #include <openssl/rand.h>
 #include <openssl/x509v3.h>
 
-#include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
@@ -258,18 +257,6 @@ use_key(SSL_CTX *ctx, const struct certificate_files *files, char *why)
 			 files->certificate);
 }
 
-static int
-check_dates(const struct certificate_files *files, const struct certificate_info *info, char *why)
-{
-	int64_t now = clock_real_ns() / (int64_t)NSEC_PER_SEC;
-
-	if (now < info->not_before)
-		return fail(why, -EKEYEXPIRED, "%.180s is not valid yet", files->certificate);
-	if (now > info->not_after)
-		return fail(why, -EKEYEXPIRED, "%.180s has expired", files->certificate);
-	return 0;
-}
-
 int
 keypair_load(SSL_CTX *ctx, const struct certificate_files *files, struct certificate_info *ret,
 	     char *ret_why)
@@ -288,8 +275,6 @@ keypair_load(SSL_CTX *ctx, const struct certificate_files *files, struct certifi
 	free(text);
 	if (r == 0)
 		r = use_key(ctx, files, ret_why);
-	if (r == 0)
-		r = check_dates(files, &info, ret_why);
 	if (r == 0)
 		*ret = info;
 	return r;

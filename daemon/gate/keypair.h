@@ -15,7 +15,8 @@ enum { KEYPAIR_WHY_MAX = 256 };
  * 0, or negative and *ret_why. */
 int keypair_ensure(const struct certificate_files *files, char *ret_why);
 
-/* Takes both into the context: the key belongs to the certificate, the chain can be read, and today
- * is a day that the certificate is for. 0, or negative and *ret_why. */
+/* Takes both into the context: the key belongs to the certificate, and the chain can be read. Of
+ * its days nothing is asked: clients that know the certificate do not mind, and a daemon that does
+ * not start serves nobody. 0, or negative and *ret_why. */
 int keypair_load(SSL_CTX *ctx, const struct certificate_files *files, struct certificate_info *ret,
 		 char *ret_why);

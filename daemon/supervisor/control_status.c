@@ -160,6 +160,7 @@ warn_certificate(const struct supervisor *sup, json_t *list)
 {
 	const struct house_certificate *c = houses_certificate(sup);
 	const char *problem = renewal_problem();
+	const char *untimely = c != NULL ? renewal_untimely(c) : NULL;
 	int r = 0;
 
 	if (problem != NULL)
@@ -167,7 +168,9 @@ warn_certificate(const struct supervisor *sup, json_t *list)
 			 "the certificate has changed but cannot be used, the one before it "
 			 "is in force: %s",
 			 problem);
-	if (r == 0 && c != NULL && renewal_days_left(c) < CERTIFICATE_DAYS)
+	if (r == 0 && untimely != NULL)
+		r = warn(list, "the certificate %s %s", c->subject, untimely);
+	else if (r == 0 && c != NULL && renewal_days_left(c) < CERTIFICATE_DAYS)
 		r = warn(list, "the certificate %s ends in %" PRId64 " days", c->subject,
 			 renewal_days_left(c));
 	return r;

@@ -50,10 +50,12 @@ renewal_done(struct supervisor *sup)
 	char text[CERTIFICATE_FINGERPRINT_TEXT];
 
 	renewal.problem[0] = '\0';
-	if (c != NULL)
-		log_line(LOG_INFO, "the certificate is %s, %s, for another %" PRId64 " days",
-			 c->subject, certificate_fingerprint_text(c->fingerprint, text),
-			 renewal_days_left(c));
+	if (c == NULL)
+		return;
+	log_line(LOG_INFO, "the certificate is %s, %s, for another %" PRId64 " days", c->subject,
+		 certificate_fingerprint_text(c->fingerprint, text), renewal_days_left(c));
+	if (renewal_untimely(c) != NULL)
+		log_line(LOG_WARNING, "the certificate %s, but is used", renewal_untimely(c));
 }
 
 static void
@@ -112,6 +114,16 @@ const char *
 renewal_problem(void)
 {
 	return renewal.problem[0] == '\0' ? NULL : renewal.problem;
+}
+
+const char *
+renewal_untimely(const struct house_certificate *c)
+{
+	int64_t now = clock_real_ns() / (int64_t)NSEC_PER_SEC;
+
+	if (now < c->not_before)
+		return "is not valid yet";
+	return now > c->not_after ? "has expired" : NULL;
 }
 
 int64_t

@@ -18,5 +18,7 @@ void renewal_stop(struct supervisor *sup);
 
 /* Why the files as they are now are not in force; NULL: they are. */
 const char *renewal_problem(void);
+/* "has expired", "is not valid yet"; NULL: its days are now. */
+const char *renewal_untimely(const struct house_certificate *c);
 /* Days until the certificate ends, 0 when it has. */
 int64_t renewal_days_left(const struct house_certificate *c);

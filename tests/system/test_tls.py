@@ -348,6 +348,34 @@ def test_certificate_that_ends_soon_is_warned_of(make_ftd, scratch):
     assert any(re.search("ends in [45] days", text) for text in warnings), warnings
 
 
+def redated(directory, name, begin, end):
+    """The same for days of one's choice."""
+    certificate, key = make_pair(directory, name)
+    conf, request = directory / "ca.conf", directory / "request.pem"
+    (directory / "index").write_text("")
+    conf.write_text(f"[ca]\ndefault_ca = x\n[x]\ndatabase = {directory}/index\nnew_certs_dir = {directory}\n"
+                    "rand_serial = yes\ndefault_md = sha256\npolicy = p\n[p]\ncommonName = supplied\n")
+    run("openssl", "req", "-new", "-key", key, "-subj", f"/CN={name}", "-out", request)
+    run("openssl", "ca", "-batch", "-notext", "-selfsign", "-config", conf, "-keyfile", key, "-startdate", begin,
+        "-enddate", end, "-in", request, "-out", certificate)
+    return certificate, key
+
+
+@pytest.mark.parametrize("begin, end, words", [("20200101000000Z", "20200201000000Z", "has expired"),
+                                               ("20700101000000Z", "20700201000000Z", "is not valid yet")])
+def test_certificate_out_of_its_days_is_warned_of_and_used(make_ftd, scratch, begin, end, words):
+    ftd = make_ftd(start=False)
+    named(ftd, *redated(scratch, "untimely", begin, end))
+    ftd.start()
+    assert any(words in text for text in ftd.ask("status")["warnings"])
+    (house,) = [p for p in children(ftd.pid) if name_of(p) == "ftd-gatehouse"]
+    os.kill(house, signal.SIGKILL)
+    until(lambda: any(name_of(p) == "ftd-gatehouse" and p != house for p in children(ftd.pid)))
+    with ftd.secure() as client:
+        assert fingerprint(client) == ftd.ask("status")["tls"]["fingerprint"]
+    until(lambda: f"the certificate {words}" in ftd.errors)
+
+
 def test_missing_named_pair_is_made(make_ftd):
     ftd = make_ftd(start=False)
     named(ftd, ftd.dir / "run/c.pem", ftd.dir / "run/k.pem")

@@ -226,6 +226,13 @@ renewal_problem(void)
 	return fake.certificate_problem;
 }
 
+const char *
+renewal_untimely(const struct house_certificate *c)
+{
+	(void)c;
+	return NULL;
+}
+
 int64_t
 renewal_days_left(const struct house_certificate *c)
 {
