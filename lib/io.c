@@ -225,15 +225,11 @@ read_all(int fd, size_t size, size_t max, char **ret, size_t *ret_len)
 }
 
 int
-io_read_file(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
+io_read_regular(int fd, size_t max, char **ret, size_t *ret_len)
 {
-	auto_close int fd = -1;
 	struct stat st;
 	size_t size;
 
-	fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0)
-		return -errno;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
@@ -244,6 +240,14 @@ io_read_file(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
 	if (size < 4096) /* files of the kernel say 0 and are not */
 		size = max < 4096 ? max : 4096;
 	return read_all(fd, size, max, ret, ret_len);
+}
+
+int
+io_read_file(int dir, const char *name, size_t max, char **ret, size_t *ret_len)
+{
+	auto_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return fd < 0 ? -errno : io_read_regular(fd, max, ret, ret_len);
 }
 
 /* Makes "name.<random>" and fills it: its descriptor or -errno. */

@@ -31,6 +31,9 @@ int io_set_nonblock(int fd, int on);
  * -EFBIG where it is larger, -EINVAL where it is no regular file, -errno. */
 int io_read_file(int dir, const char *name, size_t max, char **ret, size_t *ret_len);
 
+/* The same of a regular file that is open, from where it stands. */
+int io_read_regular(int fd, size_t max, char **ret, size_t *ret_len);
+
 /* Writes name beside itself, syncs and renames it, so that readers see the old or the new content.
  * 0 or -errno. */
 int io_replace_file(int dir, const char *name, const void *data, size_t len, mode_t mode);
