@@ -51,6 +51,25 @@ addr_parse(const char *text, uint16_t port, union addr *ret, socklen_t *ret_len)
 	return 0;
 }
 
+int
+addr_from_bytes(int family, const void *bytes, uint16_t port, union addr *ret)
+{
+	union addr a;
+
+	if (family == AF_INET) {
+		a = (union addr){ .in = { .sin_family = AF_INET, .sin_port = htons(port) } };
+		memcpy(&a.in.sin_addr, bytes, sizeof(a.in.sin_addr));
+	} else if (family == AF_INET6) {
+		a = (union addr){ .in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) } };
+		memcpy(&a.in6.sin6_addr, bytes, sizeof(a.in6.sin6_addr));
+		addr_normalise(&a);
+	} else {
+		return -EINVAL;
+	}
+	*ret = a;
+	return 0;
+}
+
 const char *
 addr_format_host(const union addr *a, char *buf)
 {
@@ -252,4 +271,15 @@ subnet_equal(const struct subnet *a, const struct subnet *b)
 {
 	return a->family == b->family && a->bits == b->bits &&
 	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+/* FNV-1a (Fowler, Noll, Vo) */
+uint32_t
+subnet_hash(const struct subnet *s)
+{
+	uint32_t h = 2166136261U;
+
+	for (size_t i = 0; i < sizeof(s->bytes); i++)
+		h = (h ^ s->bytes[i]) * 16777619U;
+	return h;
 }

@@ -28,6 +28,10 @@ enum { ADDR_TEXT_MAX = 64 };
 /* "192.0.2.1", "::", "fe80::1%2"; port in host order. 0 or -EINVAL. */
 int addr_parse(const char *text, uint16_t port, union addr *ret, socklen_t *ret_len);
 
+/* From the bytes of a packet or a header: network order, 4 of AF_INET or 16 of AF_INET6; port in
+ * host order. IPv4-mapped becomes IPv4. 0 or -EINVAL. */
+int addr_from_bytes(int family, const void *bytes, uint16_t port, union addr *ret);
+
 /* "192.0.2.1:8001", "[::1]:8001"; addr_format_host without the port. Return buf. */
 const char *addr_format(const union addr *a, char *buf);
 const char *addr_format_host(const union addr *a, char *buf);
@@ -46,3 +50,5 @@ bool subnet_has(const struct subnet *s, const union addr *a);
 /* The source an address counts as: itself (/32) for IPv4, its /64 for IPv6. */
 struct subnet addr_source(const union addr *a);
 bool subnet_equal(const struct subnet *a, const struct subnet *b);
+/* For tables of sources: equal subnets have equal ones. */
+uint32_t subnet_hash(const struct subnet *s);

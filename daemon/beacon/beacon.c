@@ -26,12 +26,9 @@ bool
 beacon_may_answer(struct beacon_limiter *l, const union addr *peer, uint64_t now_usec)
 {
 	const struct subnet source = addr_source(peer);
+	uint32_t h = subnet_hash(&source) % BEACON_BUCKETS;
 	uint64_t earned;
-	uint32_t h = 2166136261U; /* FNV-1a */
 
-	for (size_t i = 0; i < sizeof(source.bytes); i++)
-		h = (h ^ source.bytes[i]) * 16777619U;
-	h %= BEACON_BUCKETS;
 	earned = (now_usec - l->bucket[h].filled_usec) * BEACON_ANSWERS_A_SECOND / USEC_PER_SEC;
 	if (earned > 0) {
 		earned += l->bucket[h].tokens;
