@@ -91,6 +91,7 @@ struct config {
 	unsigned n_listen;
 	struct config_listener listen[CONFIG_LISTENERS_MAX];
 	enum config_where plaintext;
+	struct config_subnets trusted_proxies;
 	char tls_certificate[PATH_MAX], tls_key[PATH_MAX]; /* both or none; "": our own pair */
 	char tls_client_ca[PATH_MAX];
 	enum config_tls_version tls_min_version;
@@ -104,6 +105,7 @@ struct config {
 	struct config_subnets access_allow;
 	struct config_subnets access_deny;
 	uint64_t sessions, logins, sessions_per_address;
+	uint64_t penalty; /* microseconds; 0: none */
 	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
 	uint64_t session_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
 	uint64_t file_size;                /* bytes or NUM_UNLIMITED */

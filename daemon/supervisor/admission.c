@@ -139,11 +139,19 @@ refuse_new(struct supervisor *sup, int fd, const union addr *peer, const struct 
 	refusals_say(fd, v);
 }
 
+/* Rounded up; 0 stays 0. */
+static uint64_t
+in_ms(uint64_t usec)
+{
+	return (usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
+}
+
 /* *ret_verdict says why not, and when again. */
 static bool
 is_welcome(const struct supervisor *sup, const union addr *peer, struct packet_verdict *ret_verdict)
 {
 	struct access_verdict a = access_address(sup->config, peer);
+	const struct penalty_record *owes = penalties_find(&sup->penalties, peer);
 	uint64_t now = clock_usec(), left;
 	const struct ban *ban;
 
@@ -152,11 +160,17 @@ is_welcome(const struct supervisor *sup, const union addr *peer, struct packet_v
 		return false;
 	}
 	ban = bans_find(&sup->bans, peer, now);
-	if (ban == NULL)
-		return true;
-	left = ban->until_usec != UINT64_MAX ? (ban->until_usec - now) / USEC_PER_MSEC + 1 : 0;
-	*ret_verdict = verdict_make("address_refused", "this address is banned", left);
-	return false;
+	if (ban != NULL) {
+		left = ban->until_usec != UINT64_MAX ? ban->until_usec - now : 0;
+		*ret_verdict =
+		    verdict_make("address_refused", "this address is banned", in_ms(left));
+		return false;
+	}
+	left = owes != NULL ? penalties_refused(owes, sup->config->penalty, now) : 0;
+	if (left > 0)
+		*ret_verdict = verdict_make("address_refused",
+					    "too many failures from this address", in_ms(left));
+	return left == 0;
 }
 
 void

@@ -6,16 +6,22 @@ enum { BUCKETS = 4096 };
 
 static struct source *table[BUCKETS];
 
-/* FNV-1a (Fowler, Noll, Vo) over the network's bytes; the number of sources that an attacker can
- * hold is bounded by the waiting room, so a chain cannot grow long. */
+/* The number of sources that an attacker can hold is bounded by the waiting room, so a chain cannot
+ * grow long. */
 static struct source **
 bucket_of(const struct subnet *key)
 {
-	uint32_t h = 2166136261U;
+	return &table[subnet_hash(key) % BUCKETS];
+}
 
-	for (size_t i = 0; i < sizeof(key->bytes); i++)
-		h = (h ^ key->bytes[i]) * 16777619U;
-	return &table[h % BUCKETS];
+static struct source *
+find(const struct subnet *key)
+{
+	struct source *s = *bucket_of(key);
+
+	while (s != NULL && !subnet_equal(&s->key, key))
+		s = s->next;
+	return s;
 }
 
 struct source *
@@ -23,10 +29,8 @@ source_hold(const union addr *peer)
 {
 	const struct subnet key = addr_source(peer);
 	struct source **bucket = bucket_of(&key);
-	struct source *s;
+	struct source *s = find(&key);
 
-	for (s = *bucket; s != NULL && !subnet_equal(&s->key, &key); s = s->next)
-		;
 	if (s == NULL) {
 		s = calloc(1, sizeof(*s));
 		if (s == NULL)
@@ -39,15 +43,34 @@ source_hold(const union addr *peer)
 	return s;
 }
 
+struct source *
+source_hold_unnamed(void)
+{
+	struct source *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->unnamed = true;
+	s->holders = 1;
+	return s;
+}
+
+static void
+forget(const struct source *s)
+{
+	struct source **at = bucket_of(&s->key);
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+}
+
 void
 source_release(struct source *s)
 {
-	struct source **at;
-
 	if (--s->holders > 0)
 		return;
-	for (at = bucket_of(&s->key); *at != s; at = &(*at)->next)
-		;
-	*at = s->next;
+	if (!s->unnamed)
+		forget(s);
 	free(s);
 }

@@ -20,6 +20,7 @@
 #include "daemon/supervisor/bans.h"
 #include "daemon/supervisor/histogram.h"
 #include "daemon/supervisor/ids.h"
+#include "daemon/supervisor/penalties.h"
 
 struct admission; /* admission.c */
 struct control;   /* control.c */
@@ -55,6 +56,7 @@ struct supervisor {
 	struct boards boards;
 	struct listeners *listeners;
 	struct bans bans;
+	struct penalties penalties;
 	struct admission *admission;
 	struct house *houses[HOUSE_KINDS]; /* of the current generation */
 	struct ids ids;                    /* numbers of sessions and transfers */

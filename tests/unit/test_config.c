@@ -377,7 +377,6 @@ reserved(void **state)
 	static const struct {
 		const char *before, *value, *other, *after, *name;
 	} rows[] = {
-		{ "trusted_proxies = ", "( )", "( \"10.0.0.0/8\" )", ";", "trusted_proxies" },
 		{ "users = ", "\"/etc/ftd/users\"", "\"/etc/users\"", ";", "users" },
 		{ "limits = { sessions_per_user = ", "64", "65", "; };",
 		  "limits.sessions_per_user" },
