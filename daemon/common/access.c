@@ -53,21 +53,39 @@ struct access_verdict
 access_anonymous(const struct config *c, const struct access_subject *who)
 {
 	for (unsigned i = 0; i < c->n_shares; i++)
-		if (access_rights(&c->shares[i], who) != 0)
+		if (access_union(c, &c->shares[i], who) != 0)
 			return yes(c->shares[i].line);
 	return no("auth_required", c->line[CONFIG_AT_shares]);
 }
 
-unsigned
-access_rights(const struct config_share *share, const struct access_subject *who)
+/* Who has logged in may enter every share. */
+static bool
+may_enter(const struct config_share *share, const struct access_subject *who)
 {
-	return reaches(share->anonymous, who->loopback) ? share->rights : 0;
+	return who->user[0] != '\0' || reaches(share->anonymous, who->loopback);
+}
+
+unsigned
+access_rights(const struct config *c, const struct config_share *share,
+	      const struct access_subject *who, const char *rest)
+{
+	(void)c;
+	(void)rest;
+	return may_enter(share, who) ? share->rights : 0;
+}
+
+unsigned
+access_union(const struct config *c, const struct config_share *share,
+	     const struct access_subject *who)
+{
+	return access_rights(c, share, who, "");
 }
 
 struct access_verdict
-access_share(const struct config_share *share, const struct access_subject *who, unsigned need)
+access_share(const struct config *c, const struct config_share *share,
+	     const struct access_subject *who, unsigned need)
 {
-	unsigned rights = access_rights(share, who);
+	unsigned rights = access_rights(c, share, who, "");
 
 	if (rights != 0 && (rights & need) == need)
 		return yes(share->line);

@@ -7,15 +7,17 @@
 #include <stdbool.h>
 
 #include "daemon/config/config.h"
+#include "lib/users.h"
 
 struct access_subject {
-	bool loopback; /* the peer's address is this machine's */
+	char user[USER_NAME_MAX + 1]; /* "": nobody has logged in */
+	bool loopback;                /* the peer's address is this machine's */
 };
 
 struct access_verdict {
 	bool allowed;
 	const char *code; /* of the refusal: "permission", "auth_required", … */
-	int line;	  /* of the configuration that decides */
+	int line;         /* of the configuration that decides */
 };
 
 /* Is the address served at all? access.deny wins over access.allow; nothing matched is denied. */
@@ -27,8 +29,14 @@ struct access_verdict access_plaintext(const struct config *c, const union addr 
 /* Is there any share for this subject? ("auth_required") */
 struct access_verdict access_anonymous(const struct config *c, const struct access_subject *who);
 
-/* The rights (RIGHT_*) of the subject in a share; 0: the share is not there for them. */
-unsigned access_rights(const struct config_share *share, const struct access_subject *who);
+/* The rights (RIGHT_*) of the subject at a path inside a share, "" is its root. */
+unsigned access_rights(const struct config *c, const struct config_share *share,
+		       const struct access_subject *who, const char *rest);
+
+/* All rights that the subject has somewhere in the share; 0: it is not there for them. */
+unsigned access_union(const struct config *c, const struct config_share *share,
+		      const struct access_subject *who);
 
 /* Are all of need (RIGHT_*) granted? */
-struct access_verdict access_share(const struct config_share *share, const struct access_subject *who, unsigned need);
+struct access_verdict access_share(const struct config *c, const struct config_share *share,
+				   const struct access_subject *who, unsigned need);

@@ -90,7 +90,7 @@ session_open_shares(struct session *s)
 		struct session_share *share = &s->shares[i];
 
 		share->config = &s->config->shares[i];
-		share->rights = access_rights(share->config, &s->subject);
+		share->rights = access_union(s->config, share->config, &s->subject);
 		if (share->rights == 0)
 			continue;
 		/* O_PATH: a drop box may be unreadable */

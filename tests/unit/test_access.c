@@ -154,34 +154,40 @@ test_share(void **state)
 	static const struct {
 		enum config_where anonymous;
 		bool loopback;
+		const char *user;
 		unsigned rights; /* of the share */
 		unsigned need;
 		unsigned granted;
 		const char *code;
 	} rows[] = {
-		{ CONFIG_NEVER, true, RIGHT_ALL, RIGHT_READ, 0, "permission" },
-		{ CONFIG_NEVER, true, RIGHT_ALL, 0, 0, "permission" },
-		{ CONFIG_LOOPBACK, true, some, RIGHT_READ, some, NULL },
-		{ CONFIG_LOOPBACK, true, some, some, some, NULL },
-		{ CONFIG_LOOPBACK, true, some, 0, some, NULL },
-		{ CONFIG_LOOPBACK, true, some, RIGHT_READ | RIGHT_CREATE, some, "permission" },
-		{ CONFIG_LOOPBACK, true, some, RIGHT_DELETE, some, "permission" },
-		{ CONFIG_LOOPBACK, false, RIGHT_ALL, RIGHT_READ, 0, "permission" },
-		{ CONFIG_ANYWHERE, false, RIGHT_CREATE, RIGHT_CREATE, RIGHT_CREATE, NULL },
-		{ CONFIG_ANYWHERE, false, RIGHT_CREATE, RIGHT_LIST, RIGHT_CREATE, "permission" },
-		{ CONFIG_ANYWHERE, true, RIGHT_ALL, RIGHT_ALL, RIGHT_ALL, NULL },
+		{ CONFIG_NEVER, true, "", RIGHT_ALL, RIGHT_READ, 0, "permission" },
+		{ CONFIG_NEVER, true, "", RIGHT_ALL, 0, 0, "permission" },
+		{ CONFIG_LOOPBACK, true, "", some, RIGHT_READ, some, NULL },
+		{ CONFIG_LOOPBACK, true, "", some, some, some, NULL },
+		{ CONFIG_LOOPBACK, true, "", some, 0, some, NULL },
+		{ CONFIG_LOOPBACK, true, "", some, RIGHT_READ | RIGHT_CREATE, some, "permission" },
+		{ CONFIG_LOOPBACK, true, "", some, RIGHT_DELETE, some, "permission" },
+		{ CONFIG_LOOPBACK, false, "", RIGHT_ALL, RIGHT_READ, 0, "permission" },
+		{ CONFIG_ANYWHERE, false, "", RIGHT_CREATE, RIGHT_CREATE, RIGHT_CREATE, NULL },
+		{ CONFIG_ANYWHERE, false, "", RIGHT_CREATE, RIGHT_LIST, RIGHT_CREATE,
+		  "permission" },
+		{ CONFIG_ANYWHERE, true, "", RIGHT_ALL, RIGHT_ALL, RIGHT_ALL, NULL },
+		{ CONFIG_NEVER, false, "alice", some, RIGHT_READ, some, NULL },
+		{ CONFIG_LOOPBACK, false, "alice", some, RIGHT_CREATE, some, "permission" },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		static struct config_share share;
+		static struct config c;
 		struct access_subject who = { .loopback = rows[i].loopback };
 
+		(void)snprintf(who.user, sizeof(who.user), "%s", rows[i].user);
 		share.anonymous = rows[i].anonymous;
 		share.rights = rows[i].rights;
 		share.line = (int)i + 1;
-		assert_int_equal(access_rights(&share, &who), rows[i].granted);
-		expect(access_share(&share, &who, rows[i].need), rows[i].code, (int)i + 1);
+		assert_int_equal(access_rights(&c, &share, &who, ""), rows[i].granted);
+		expect(access_share(&c, &share, &who, rows[i].need), rows[i].code, (int)i + 1);
 	}
 }
 
