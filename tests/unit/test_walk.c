@@ -1,4 +1,4 @@
-/* daemon/session/walk.c: every name once, none invented, nothing outside. */
+/* daemon/common/walk.c: every name once, none invented, nothing outside. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -6,9 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/session/session.h"
+#include "daemon/common/walk.h"
 #include "lib/err.h"
 #include "lib/own.h"
+#include "lib/path.h"
 #include "lib/text.h"
 #include "tests/unit/unit.h"
 

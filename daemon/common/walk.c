@@ -1,4 +1,4 @@
-#include "daemon/session/session.h"
+#include "daemon/common/walk.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "lib/err.h"
 #include "lib/own.h"
+#include "lib/path.h"
 #include "lib/text.h"
 
 /* Buffers for names: large where directories are large, small where only a deep tree gets to. */
