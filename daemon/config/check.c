@@ -104,6 +104,81 @@ check_reachable(const struct config *c, struct config_problems *problems)
 				   "anonymous = \"anywhere\"");
 }
 
+/* ---- rules */
+
+static bool
+is_beneath(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	return len == 0 ||
+	       (strncmp(path, directory, len) == 0 && (path[len] == '/' || path[len] == '\0'));
+}
+
+static bool
+names(const struct config *c, const struct config_rule *rule, const char *user)
+{
+	for (unsigned i = 0; i < rule->n_users; i++)
+		if (strcmp(c->rule_users[rule->first_user + i], user) == 0)
+			return true;
+	return false;
+}
+
+/* Whether rule is for all whom other is for. */
+static bool
+is_for_all_of(const struct config *c, const struct config_rule *rule,
+	      const struct config_rule *other)
+{
+	if (rule->n_users == 0)
+		return true;
+	if (other->n_users == 0)
+		return false;
+	for (unsigned i = 0; i < other->n_users; i++)
+		if (!names(c, rule, "*") && !names(c, rule, c->rule_users[other->first_user + i]))
+			return false;
+	return true;
+}
+
+/* The earlier rule of the share that takes everything from this one, or NULL. */
+static const struct config_rule *
+find_before(const struct config *c, const struct config_share *share,
+	    const struct config_rule *rule)
+{
+	for (const struct config_rule *r = &c->rules[share->first_rule]; r < rule; r++)
+		if (is_beneath(rule->path, r->path) && is_for_all_of(c, r, rule))
+			return r;
+	return NULL;
+}
+
+static void
+check_rule(const struct config *c, const struct config_share *share, const struct config_rule *rule,
+	   struct config_problems *problems)
+{
+	const struct config_rule *before = find_before(c, share, rule);
+
+	if (before != NULL)
+		config_problem_add(problems, false, rule->line,
+				   "shares: this rule is never reached: that of line %d decides "
+				   "before it; the first that fits does",
+				   before->line);
+	if (rule->path[0] != '\0' && share->links != CONFIG_LINKS_DENY)
+		config_problem_add(
+		    problems, true, rule->line,
+		    "shares: a rule with a path needs links = \"deny\": a link would "
+		    "lead around it");
+}
+
+static void
+check_rules(const struct config *c, struct config_problems *problems)
+{
+	for (unsigned i = 0; i < c->n_shares; i++) {
+		const struct config_share *share = &c->shares[i];
+
+		for (unsigned j = 0; j < share->n_rules; j++)
+			check_rule(c, share, &c->rules[share->first_rule + j], problems);
+	}
+}
+
 static void
 check_tls(const struct config *c, struct config_problems *problems)
 {
@@ -127,6 +202,7 @@ check_whole(const struct config *c, struct config_problems *problems)
 	check_listeners(c, problems);
 	check_share_paths(c, problems);
 	check_reachable(c, problems);
+	check_rules(c, problems);
 	check_tls(c, problems);
 	if (c->access_allow.n == 0)
 		config_problem_add(problems, false, c->line[CONFIG_AT_access_allow],

@@ -123,3 +123,13 @@ config_share_of(const struct config *c, const char *name, const char **ret_rest)
 		*ret_rest = name + best_len + (best_len > 0 && name[best_len] == '/');
 	return best;
 }
+
+unsigned
+config_share_rights(const struct config *c, const struct config_share *share)
+{
+	unsigned rights = share->rights;
+
+	for (unsigned i = 0; i < share->n_rules; i++)
+		rights |= c->rules[share->first_rule + i].rights;
+	return rights;
+}

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "lib/addr.h"
+#include "lib/users.h"
 
 enum {
 	CONFIG_TEXT_MAX = 256,
@@ -19,7 +20,9 @@ enum {
 	CONFIG_SUBNETS_MAX = 256,
 	CONFIG_SHARES_MAX = 64,
 	CONFIG_SHARE_PATH_MAX = 1024,
-	CONFIG_SESSIONS_MAX = 16384, /* hard ceiling of limits.sessions: slots on the boards */
+	CONFIG_RULES_MAX = 256,       /* of all shares together */
+	CONFIG_RULE_USERS_MAX = 2048, /* the names in all of them */
+	CONFIG_SESSIONS_MAX = 16384,  /* hard ceiling of limits.sessions: slots on the boards */
 	CONFIG_LOGINS_MAX = 1024,
 	CONFIG_FILE_MAX = 1 << 20,
 };
@@ -70,12 +73,21 @@ struct config_subnets {
 	int line[CONFIG_SUBNETS_MAX];
 };
 
+/* Who may do what at a path of a share and beneath it. */
+struct config_rule {
+	unsigned first_user, n_users;     /* of config.rule_users; none: everybody who may enter */
+	char path[CONFIG_SHARE_PATH_MAX]; /* inside the share, normalised; "" is all of it */
+	unsigned rights;                  /* RIGHT_*, 0 with "none" */
+	int line;
+};
+
 struct config_share {
 	char path[CONFIG_SHARE_PATH_MAX]; /* normalised as by path_from_wire(): "" is the root,
 					     "pub/iso" */
 	char root[PATH_MAX];              /* absolute directory */
 	enum config_where anonymous;
-	unsigned rights; /* RIGHT_* */
+	unsigned rights;              /* RIGHT_*, where there are no rules */
+	unsigned first_rule, n_rules; /* of config.rules: the first that fits decides */
 	enum config_durability durability;
 	enum config_links links;
 	int line;
@@ -114,6 +126,9 @@ struct config {
 	enum config_log_level log_level;
 	unsigned n_shares;
 	struct config_share shares[CONFIG_SHARES_MAX];
+	unsigned n_rules, n_rule_users;
+	struct config_rule rules[CONFIG_RULES_MAX];
+	char rule_users[CONFIG_RULE_USERS_MAX][USER_NAME_MAX + 1]; /* "*": whoever has logged in */
 };
 
 enum { CONFIG_PROBLEMS_MAX = 500 };
@@ -176,3 +191,6 @@ int config_diff(const struct config *old, const struct config *new,
  * is left of name beneath it. */
 const struct config_share *
 config_share_of(const struct config *c, const char *name, const char **ret_rest);
+
+/* All rights (RIGHT_*) that somebody may have somewhere in the share. */
+unsigned config_share_rights(const struct config *c, const struct config_share *share);

@@ -72,7 +72,8 @@ check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems
 	else if (!S_ISDIR(st.st_mode))
 		config_problem_add(problems, true, s->line,
 				   "shares[%u].root: %s is not a directory", i, s->root);
-	else if ((s->rights & WRITING_RIGHTS) != 0 && (r = unwritable(c, s->root, &st, uid)) < 0)
+	else if ((config_share_rights(c, s) & WRITING_RIGHTS) != 0 &&
+		 (r = unwritable(c, s->root, &st, uid)) < 0)
 		complain_unwritable(s->root, i, *owner ? owner : "this user", s->line, r, problems);
 }
 

@@ -59,6 +59,7 @@ static const struct option_word rights_words[] = {
 	{ "readonly", RIGHT_READ | RIGHT_LIST },
 	{ "dropbox", RIGHT_CREATE },
 	{ "full", RIGHT_ALL },
+	{ "none", 0 },
 	{ NULL, 0 },
 };
 
@@ -109,10 +110,17 @@ static const struct option share_rows[] = {
 #include "daemon/config/options.def"
 };
 
+static const struct option rule_rows[] = {
+#define RULE(path, field, type, fallback, min, max, live, text) \
+	ROW(type, struct config_rule, path, field, fallback, min, max, live, text),
+#include "daemon/config/options.def"
+};
+
 const struct option_table option_main = { main_rows, ARRAY_SIZE(main_rows),
 					  offsetof(struct config, line) };
 const struct option_table option_listen = { listen_rows, ARRAY_SIZE(listen_rows), 0 };
 const struct option_table option_share = { share_rows, ARRAY_SIZE(share_rows), 0 };
+const struct option_table option_rule = { rule_rows, ARRAY_SIZE(rule_rows), 0 };
 
 _Static_assert(ARRAY_SIZE(main_rows) <= OPTION_ROWS_MAX, "option_guess() has room for fewer rows");
 
@@ -177,13 +185,16 @@ option_describe(const struct option *o, char *buf)
 	case OPTION_TLS_VERSION:
 		return describe_words(o, buf);
 	case OPTION_RIGHTS:
-		return "\"full\", \"readonly\", \"dropbox\" or some of "
+		return "\"full\", \"readonly\", \"dropbox\", \"none\" or some of "
 		       "\"read,list,create,replace,delete,"
 		       "mkdir,rename\"";
 	case OPTION_SUBNETS:
 		return "a list of networks such as ( \"192.0.2.0/24\", \"2001:db8::/32\" )";
+	case OPTION_USERS:
+		return "a list of users such as ( \"alice\", \"bob\" ) or ( \"*\" )";
 	case OPTION_LISTENERS:
 	case OPTION_SHARES:
+	case OPTION_RULES:
 		return "a list of groups ( { }, { } )";
 	case OPTION_RESERVED:
 	case OPTION_TYPES:

@@ -30,6 +30,8 @@ enum option_type {
 	OPTION_SUBNETS,   /* struct config_subnets; of lists, min and max count the entries */
 	OPTION_LISTENERS, /* struct config_listener[], the number in front of it */
 	OPTION_SHARES,    /* struct config_share[], the number in front of it */
+	OPTION_RULES,     /* first_rule and n_rules of a share */
+	OPTION_USERS,     /* first_user and n_users of a rule */
 	OPTION_RESERVED,  /* no field: nothing but the default is accepted */
 	OPTION_TYPES,
 };
@@ -37,8 +39,9 @@ enum option_type {
 struct option {
 	const char *path; /* "limits.sessions"; within a list's groups "root" */
 	enum option_type type;
-	size_t offset;        /* of the field in its struct */
-	const char *fallback; /* the default as in the file; NULL: the option is required */
+	size_t offset; /* of the field in its struct */
+	const char
+	    *fallback; /* the default as in the file; NULL: required; "": none, and not required */
 	uint64_t min, max;
 	enum config_live live;
 	const char *text; /* one line: what it does; NULL for reserved ones */
@@ -50,9 +53,9 @@ struct option_table {
 	size_t lines; /* offset of the struct's int line[], by row; 0: it has none */
 };
 
-/* The whole file; the groups in the list listen; the groups in the list shares. In option_main the
+/* The whole file; the groups in the lists listen, shares and shares[].rules. In option_main the
  * row of an option that has a field is its enum config_option; the reserved ones follow. */
-extern const struct option_table option_main, option_listen, option_share;
+extern const struct option_table option_main, option_listen, option_share, option_rule;
 
 /* The most rows of any table. */
 enum { OPTION_ROWS_MAX = 64, OPTION_TEXT_MAX = 256 };

@@ -8,7 +8,7 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-static void write_value(FILE *to, const struct option *o, const void *base);
+static void write_value(FILE *to, const struct config *c, const struct option *o, const void *base);
 
 static void
 write_text(FILE *to, const char *text)
@@ -46,14 +46,14 @@ write_word(FILE *to, const struct option_word *w, unsigned value)
 	(void)fprintf(to, "\"%s\"", w->name != NULL ? w->name : "");
 }
 
-/* The single rights, which come first among the words; never a preset. */
+/* The single rights, which come first among the words; never a preset but "none". */
 static void
 write_rights(FILE *to, unsigned rights)
 {
 	const struct option_word *w = option_words(OPTION_RIGHTS);
 	const char *comma = "";
 
-	(void)fputc('"', to);
+	(void)fputs(rights == 0 ? "\"none" : "\"", to);
 	for (; rights != 0 && w->name != NULL; rights &= ~w->value, w++) {
 		if ((rights & w->value) == 0)
 			continue;
@@ -76,35 +76,71 @@ write_subnets(FILE *to, const struct config_subnets *nets)
 }
 
 static void
-write_group(FILE *to, const struct option_table *t, const void *base)
+write_users(FILE *to, const struct config *c, const struct config_rule *rule)
+{
+	(void)fputc('(', to);
+	for (unsigned i = 0; i < rule->n_users; i++)
+		(void)fprintf(to, "%s \"%s\"", i > 0 ? "," : "",
+			      c->rule_users[rule->first_user + i]);
+	(void)fputs(" )", to);
+}
+
+/* Whether the row says nothing there: rules and rights stand for each other. */
+static bool
+is_silent(const struct option_table *t, const struct option *o, const void *base)
+{
+	const struct config_share *share = base;
+	const struct config_rule *rule = base;
+
+	switch (o->type) {
+	case OPTION_RULES:
+		return share->n_rules == 0;
+	case OPTION_RIGHTS:
+		return t == &option_share && share->n_rules > 0;
+	case OPTION_USERS:
+		return rule->n_users == 0;
+	default:
+		return o->type == OPTION_RESERVED;
+	}
+}
+
+static void
+write_group(FILE *to, const struct config *c, const struct option_table *t, const void *base)
 {
 	(void)fputs(" {", to);
 	for (const struct option *o = t->rows; o < t->rows + t->n; o++) {
-		if (o->type == OPTION_RESERVED)
+		if (is_silent(t, o, base))
 			continue;
 		(void)fprintf(to, " %s = ", o->path);
-		write_value(to, o, base);
+		write_value(to, c, o, base);
 		(void)fputc(';', to);
 	}
 	(void)fputs(" }", to);
 }
 
 static void
-write_groups(FILE *to, const struct option_table *t, const void *first, size_t size, unsigned n)
+write_groups(FILE *to, const struct config *c, const struct option_table *t, const void *first,
+	     size_t size, unsigned n)
 {
 	(void)fputc('(', to);
 	for (unsigned i = 0; i < n; i++) {
 		(void)fputs(i > 0 ? "," : "", to);
-		write_group(to, t, (const char *)first + i * size);
+		write_group(to, c, t, (const char *)first + i * size);
 	}
 	(void)fputs(" )", to);
 }
 
 static void
-write_value(FILE *to, const struct option *o, const void *base)
+write_rules(FILE *to, const struct config *c, const struct config_share *share)
+{
+	write_groups(to, c, &option_rule, c->rules + share->first_rule, sizeof(c->rules[0]),
+		     share->n_rules);
+}
+
+static void
+write_value(FILE *to, const struct config *c, const struct option *o, const void *base)
 {
 	const void *field = (const char *)base + o->offset;
-	const struct config *c = base; /* of the lists of groups, which are at the top only */
 	char number[NUM_TEXT_MAX];
 
 	switch (o->type) {
@@ -147,10 +183,16 @@ write_value(FILE *to, const struct option *o, const void *base)
 		write_subnets(to, field);
 		break;
 	case OPTION_LISTENERS:
-		write_groups(to, &option_listen, c->listen, sizeof(c->listen[0]), c->n_listen);
+		write_groups(to, c, &option_listen, c->listen, sizeof(c->listen[0]), c->n_listen);
 		break;
 	case OPTION_SHARES:
-		write_groups(to, &option_share, c->shares, sizeof(c->shares[0]), c->n_shares);
+		write_groups(to, c, &option_share, c->shares, sizeof(c->shares[0]), c->n_shares);
+		break;
+	case OPTION_RULES:
+		write_rules(to, c, base);
+		break;
+	case OPTION_USERS:
+		write_users(to, c, base);
 		break;
 	case OPTION_RESERVED:
 	case OPTION_TYPES:
@@ -168,7 +210,7 @@ format_value(const struct option *o, const struct config *c, char **ret)
 
 	if (to == NULL)
 		return -ENOMEM;
-	write_value(to, o, c);
+	write_value(to, c, o, c);
 	if (fclose(to) != 0) {
 		free(text);
 		return -ENOMEM;

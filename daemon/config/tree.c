@@ -14,7 +14,8 @@
 /* Reads one struct by its table: the whole file, or a group of a list. */
 struct reader {
 	const struct option_table *table;
-	void *base;     /* the struct */
+	struct config *config;
+	void *base;     /* the struct: config, or one of a list */
 	const char *at; /* in front of paths in problems: "" or "shares[0]." */
 	struct config_problems *problems;
 	unsigned errors; /* also those there was no room for */
@@ -68,7 +69,7 @@ static void
 read_defaults(struct reader *rd)
 {
 	for (const struct option *o = rd->table->rows; o < rd->table->rows + rd->table->n; o++)
-		if (o->fallback != NULL && o->type != OPTION_RESERVED)
+		if (o->fallback != NULL && o->fallback[0] != '\0' && o->type != OPTION_RESERVED)
 			read_default(rd, o);
 }
 
@@ -121,7 +122,9 @@ list_length(struct reader *rd, const struct option *o, const config_setting_t *s
 	}
 	if ((uint64_t)n < o->min) {
 		complain(rd, s, where, "the list is empty: %s",
-			 o->type == OPTION_SHARES ? "nothing to serve" : "nothing to listen on");
+			 o->type == OPTION_SHARES  ? "nothing to serve"
+			 : o->type == OPTION_USERS ? "a rule for nobody; leave it out"
+						   : "nothing to listen on");
 		return -EINVAL;
 	}
 	return n;
@@ -221,11 +224,17 @@ read_group(struct reader *rd, const config_setting_t *group, const char *prefix)
 
 /* One group of a list into the zeroed struct at base. Whether nothing was wrong. */
 static bool
-read_entry(struct config_problems *problems, const struct option_table *t,
-	   const config_setting_t *s, const char *where, void *base)
+read_entry(struct reader *outer, const struct option_table *t, const config_setting_t *s,
+	   const char *where, void *base)
 {
 	char at[WHERE_MAX], shown[VALUE_SHOWN_MAX];
-	struct reader rd = { .table = t, .base = base, .at = at, .problems = problems };
+	struct reader rd = {
+		.table = t,
+		.config = outer->config,
+		.base = base,
+		.at = at,
+		.problems = outer->problems,
+	};
 
 	(void)snprintf(at, sizeof(at), "%s.", where);
 	if (!config_setting_is_group(s)) {
@@ -237,6 +246,7 @@ read_entry(struct config_problems *problems, const struct option_table *t,
 	for (const struct option *o = t->rows; o < t->rows + t->n; o++)
 		if (o->fallback == NULL && config_setting_get_member(s, o->path) == NULL)
 			complain(&rd, s, where, "%s is missing", o->path);
+	outer->errors += rd.errors;
 	return rd.errors == 0;
 }
 
@@ -244,7 +254,7 @@ static void
 read_listeners(struct reader *rd, const struct option *o, const config_setting_t *s,
 	       const char *where)
 {
-	struct config *c = rd->base;
+	struct config *c = rd->config;
 	int n = list_length(rd, o, s, where);
 	char at[WHERE_MAX];
 
@@ -257,29 +267,114 @@ read_listeners(struct reader *rd, const struct option *o, const config_setting_t
 
 		*l = (struct config_listener){ .line = (int)config_setting_source_line(e) };
 		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
-		if (read_entry(rd->problems, &option_listen, e, at, l))
+		if (read_entry(rd, &option_listen, e, at, l))
 			c->n_listen++;
 	}
 }
 
+/* ---- shares and their rules */
+
 static void
-read_shares(struct reader *rd, const struct option *o, const config_setting_t *s, const char *where)
+read_user(struct reader *rd, const config_setting_t *s, const char *where)
 {
-	struct config *c = rd->base;
+	const char *name = config_setting_get_string(s);
+	struct config *c = rd->config;
+	char shown[VALUE_SHOWN_MAX];
+
+	if (name == NULL || (strcmp(name, "*") != 0 && !users_name_is_valid(name, strlen(name))))
+		complain(
+		    rd, s, where,
+		    "%s is no user: at most %d of a-z, 0-9, _, . and -, or \"*\" for all users",
+		    value_show(s, shown), USER_NAME_MAX);
+	else
+		memcpy(c->rule_users[c->n_rule_users++], name, strlen(name) + 1);
+}
+
+static void
+read_users(struct reader *rd, const struct option *o, const config_setting_t *s, const char *where)
+{
+	struct config_rule *rule = rd->base;
+	struct config *c = rd->config;
 	int n = list_length(rd, o, s, where);
 	char at[WHERE_MAX];
 
 	if (n < 0)
 		return;
-	c->n_shares = 0;
+	if ((unsigned)n > CONFIG_RULE_USERS_MAX - c->n_rule_users) {
+		complain(rd, s, where, "all rules together may name %d users",
+			 CONFIG_RULE_USERS_MAX);
+		return;
+	}
+	rule->first_user = c->n_rule_users;
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
+		read_user(rd, config_setting_get_elem(s, (unsigned)i), at);
+	}
+	rule->n_users = c->n_rule_users - rule->first_user;
+}
+
+static void
+read_rules(struct reader *rd, const struct option *o, const config_setting_t *s, const char *where)
+{
+	struct config_share *share = rd->base;
+	struct config *c = rd->config;
+	int n = list_length(rd, o, s, where);
+	char at[WHERE_MAX];
+
+	if (n < 0)
+		return;
+	if ((unsigned)n > CONFIG_RULES_MAX - c->n_rules) {
+		complain(rd, s, where, "all shares together may have %d rules", CONFIG_RULES_MAX);
+		return;
+	}
+	share->first_rule = c->n_rules;
 	for (int i = 0; i < n; i++) {
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
-		struct config_share *share = &c->shares[c->n_shares];
+		struct config_rule *rule = &c->rules[c->n_rules];
 
-		memset(share, 0, sizeof(*share));
-		share->line = (int)config_setting_source_line(e);
+		*rule = (struct config_rule){ .line = (int)config_setting_source_line(e) };
 		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
-		if (read_entry(rd->problems, &option_share, e, at, share))
+		if (read_entry(rd, &option_rule, e, at, rule))
+			c->n_rules++;
+	}
+	share->n_rules = c->n_rules - share->first_rule;
+}
+
+static bool
+read_share(struct reader *rd, const config_setting_t *s, const char *where,
+	   struct config_share *share)
+{
+	const config_setting_t *rights;
+
+	memset(share, 0, sizeof(*share));
+	share->line = (int)config_setting_source_line(s);
+	if (!read_entry(rd, &option_share, s, where, share))
+		return false;
+	if (share->n_rules == 0)
+		return true;
+	share->rights = 0;
+	rights = config_setting_get_member(s, "rights");
+	if (rights != NULL)
+		complain(rd, rights, where,
+			 "rights cannot stand beside rules; make it the last of "
+			 "them: { rights = ... }");
+	return rights == NULL;
+}
+
+static void
+read_shares(struct reader *rd, const struct option *o, const config_setting_t *s, const char *where)
+{
+	struct config *c = rd->config;
+	int n = list_length(rd, o, s, where);
+	char at[WHERE_MAX];
+
+	if (n < 0)
+		return;
+	c->n_shares = c->n_rules = c->n_rule_users = 0;
+	for (int i = 0; i < n; i++) {
+		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
+		if (read_share(rd, config_setting_get_elem(s, (unsigned)i), at,
+			       &c->shares[c->n_shares]))
 			c->n_shares++;
 	}
 }
@@ -293,6 +388,10 @@ read_option(struct reader *rd, const struct option *o, const config_setting_t *s
 		read_listeners(rd, o, s, where);
 	else if (o->type == OPTION_SHARES)
 		read_shares(rd, o, s, where);
+	else if (o->type == OPTION_RULES)
+		read_rules(rd, o, s, where);
+	else if (o->type == OPTION_USERS)
+		read_users(rd, o, s, where);
 	else if (o->type == OPTION_RESERVED)
 		read_reserved(rd, o, s, where);
 	else
@@ -302,7 +401,13 @@ read_option(struct reader *rd, const struct option *o, const config_setting_t *s
 void
 tree_read(const config_setting_t *root, struct config *c, struct config_problems *problems)
 {
-	struct reader rd = { .table = &option_main, .base = c, .at = "", .problems = problems };
+	struct reader rd = {
+		.table = &option_main,
+		.config = c,
+		.base = c,
+		.at = "",
+		.problems = problems,
+	};
 
 	read_defaults(&rd);
 	read_group(&rd, root, "");

@@ -146,7 +146,8 @@ write_missing(FILE *to, const struct unit *u, const struct config *c)
 		const struct config_share *s = &c->shares[i];
 
 		hidden = hidden || list_covers("/home /root /run/user", s->root);
-		if (u->strict && (s->rights & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0 &&
+		if (u->strict &&
+		    (config_share_rights(c, s) & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0 &&
 		    !unit_covers(u, s->root))
 			(void)fprintf(to, "\nReadWritePaths=\"%s\"", s->root);
 	}

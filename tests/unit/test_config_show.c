@@ -151,6 +151,13 @@ shown_values_read_back_the_same(void **state)
 		"\"anywhere\";"
 		" rights = \"readonly\"; durability = \"file\"; links = \"inside\"; },"
 		" { path = \"/z\"; root = \"/\"; rights = \"full\"; } );",
+		"shares = ( { path = \"/\"; root = \"/a\"; rules = ("
+		" { users = ( \"alice\", \"b_.-0\" ); path = \"/in box/\xc3\xa9\"; rights = "
+		"\"dropbox\"; },"
+		" { users = [ \"*\" ]; path = \"/private\"; rights = \"none\"; },"
+		" { rights = \"readonly\"; } ); },"
+		" { path = \"/b\"; root = \"/b\"; rules = ( ); },"
+		" { path = \"/c\"; root = \"/c\"; rules = ( { rights = \"full\"; } ); } );",
 	};
 
 	(void)state;
@@ -226,7 +233,9 @@ expect_in_manual(const char *manual, const char *list, const struct option *o)
 		(void)snprintf(wanted, sizeof(wanted), "default %s.", o->fallback);
 	else
 		(void)snprintf(wanted, sizeof(wanted), "%s; %s%s; %s.", option_describe(o, what),
-			       o->fallback != NULL ? "default " : "required",
+			       o->fallback == NULL      ? "required"
+			       : o->fallback[0] == '\0' ? "optional"
+							: "default ",
 			       o->fallback != NULL ? o->fallback : "", option_live_text(o->live));
 	wanted[0] = (char)toupper((unsigned char)wanted[0]);
 	copy_paragraph(paragraph, sizeof(paragraph), at + strlen(item));
@@ -246,6 +255,8 @@ manual_has_every_option(void **state)
 		expect_in_manual(manual, "listen[].", &option_listen.rows[i]);
 	for (size_t i = 0; i < option_share.n; i++)
 		expect_in_manual(manual, "shares[].", &option_share.rows[i]);
+	for (size_t i = 0; i < option_rule.n; i++)
+		expect_in_manual(manual, "shares[].rules[].", &option_rule.rows[i]);
 }
 
 static void
@@ -257,7 +268,7 @@ manual_has_no_other_option(void **state)
 	(void)state;
 	for (const char *at = manual; (at = strstr(at, "\n.It Va ")) != NULL; at++)
 		n++;
-	assert_int_equal(n, option_main.n + option_listen.n + option_share.n);
+	assert_int_equal(n, option_main.n + option_listen.n + option_share.n + option_rule.n);
 }
 
 static void
@@ -269,7 +280,8 @@ expect_in_sample(const char *sample, const char *list, const struct option *o)
 	if (o->type == OPTION_RESERVED)
 		(void)snprintf(wanted, sizeof(wanted), "\n// %s%s = %s;\n", list, o->path,
 			       o->fallback);
-	else if (o->fallback == NULL || o->type == OPTION_LISTENERS || o->type == OPTION_SHARES)
+	else if (o->fallback == NULL || o->fallback[0] == '\0' || o->type == OPTION_LISTENERS ||
+		 o->type == OPTION_SHARES)
 		(void)snprintf(wanted, sizeof(wanted), "%s = ", o->path);
 	else
 		(void)snprintf(wanted, sizeof(wanted), "%s = %s;", dot != NULL ? dot + 1 : o->path,
@@ -300,6 +312,8 @@ full_sample_is_the_defaults(void **state)
 		expect_in_sample(sample, "listen[].", &option_listen.rows[i]);
 	for (size_t i = 0; i < option_share.n; i++)
 		expect_in_sample(sample, "shares[].", &option_share.rows[i]);
+	for (size_t i = 0; i < option_rule.n; i++)
+		expect_in_sample(sample, "shares[].rules[].", &option_rule.rows[i]);
 }
 
 static void
