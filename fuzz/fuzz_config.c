@@ -76,10 +76,26 @@ check_bounds(const struct config *c)
 		const struct config_share *s = &c->shares[i];
 		const char *rest = NULL;
 
-		must(s->root[0] == '/' && s->rights != 0 &&
-		     (s->rights & ~(unsigned)RIGHT_ALL) == 0);
+		must(s->root[0] == '/' && (s->rights & ~(unsigned)RIGHT_ALL) == 0);
+		must(s->n_rules <= c->n_rules && s->first_rule <= c->n_rules - s->n_rules);
 		must(s->path[0] != '/' && config_share_of(c, s->path, &rest) == s && *rest == '\0');
 	}
+}
+
+static void
+check_rules(const struct config *c)
+{
+	must(c->n_rules <= CONFIG_RULES_MAX && c->n_rule_users <= CONFIG_RULE_USERS_MAX);
+	for (unsigned i = 0; i < c->n_rules; i++) {
+		const struct config_rule *r = &c->rules[i];
+
+		must((r->rights & ~(unsigned)RIGHT_ALL) == 0 && r->path[0] != '/');
+		must(r->n_users <= c->n_rule_users &&
+		     r->first_user <= c->n_rule_users - r->n_users);
+	}
+	for (unsigned i = 0; i < c->n_rule_users; i++)
+		must(strcmp(c->rule_users[i], "*") == 0 ||
+		     users_name_is_valid(c->rule_users[i], strlen(c->rule_users[i])));
 }
 
 static void
@@ -126,6 +142,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_problems(&problems);
 	} else {
 		check_bounds(c);
+		check_rules(c);
 		check_access(c);
 		check_read_back(c);
 	}

@@ -92,16 +92,13 @@ is_silent(const struct option_table *t, const struct option *o, const void *base
 	const struct config_share *share = base;
 	const struct config_rule *rule = base;
 
-	switch (o->type) {
-	case OPTION_RULES:
+	if (o->type == OPTION_RULES)
 		return share->n_rules == 0;
-	case OPTION_RIGHTS:
-		return t == &option_share && share->n_rules > 0;
-	case OPTION_USERS:
+	if (o->type == OPTION_RIGHTS && t == &option_share)
+		return share->n_rules > 0;
+	if (o->type == OPTION_USERS)
 		return rule->n_users == 0;
-	default:
-		return o->type == OPTION_RESERVED;
-	}
+	return o->type == OPTION_RESERVED;
 }
 
 static void

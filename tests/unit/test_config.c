@@ -362,12 +362,150 @@ wrong_rights(void **state)
 			     rows[i]) > 0);
 		assert_true(asprintf(&wanted,
 				     "f:1: shares[0].rights: \"%s\" is not \"full\", \"readonly\", "
-				     "\"dropbox\" or "
+				     "\"dropbox\", \"none\" or "
 				     "some of \"read,list,create,replace,delete,mkdir,rename\"\n",
 				     rows[i]) > 0);
 		printed = problems_of(text, &c);
 		assert_string_equal(printed, wanted);
 	}
+}
+
+static void
+rules(void **state)
+{
+	auto_free struct config *c =
+	    right("shares = ( { path = \"/\"; root = \"/a\"; rules = (\n"
+		  "{ users = ( \"alice\", \"bob\" ); path = \"/in/box\"; rights = \"dropbox\"; },\n"
+		  "{ users = [ \"*\" ]; rights = \"none\"; },\n"
+		  "{ rights = \"readonly,create\"; } ); },\n"
+		  "{ path = \"/b\"; root = \"/b\"; rules = ( { rights = \"full\"; } ); },\n"
+		  "{ path = \"/c\"; root = \"/c\"; rules = ( ); } );");
+	const struct config_rule *r = c->rules;
+
+	(void)state;
+	assert_int_equal(c->n_rules, 4);
+	assert_int_equal(c->n_rule_users, 3);
+	assert_int_equal(c->shares[0].n_rules, 3);
+	assert_int_equal(c->shares[0].rights, 0);
+	assert_int_equal(r[0].n_users, 2);
+	assert_string_equal(c->rule_users[r[0].first_user], "alice");
+	assert_string_equal(c->rule_users[r[0].first_user + 1], "bob");
+	assert_string_equal(r[0].path, "in/box");
+	assert_int_equal(r[0].rights, RIGHT_CREATE);
+	assert_int_equal(r[0].line, 2);
+	assert_string_equal(c->rule_users[r[1].first_user], "*");
+	assert_string_equal(r[1].path, "");
+	assert_int_equal(r[1].rights, 0);
+	assert_int_equal(r[2].n_users, 0);
+	assert_int_equal(r[2].rights, RIGHT_READ | RIGHT_LIST | RIGHT_CREATE);
+	assert_int_equal(c->shares[1].first_rule, 3);
+	assert_int_equal(c->shares[1].n_rules, 1);
+	assert_int_equal(c->shares[2].rights, RIGHT_ALL);
+	assert_int_equal(config_share_rights(c, &c->shares[0]),
+			 RIGHT_READ | RIGHT_LIST | RIGHT_CREATE);
+	assert_int_equal(config_share_rights(c, &c->shares[2]), RIGHT_ALL);
+}
+
+#define RULES(rules) "shares = ( { path = \"/\"; root = \"/a\"; rules = (\n" rules " ); } );"
+
+static void
+wrong_rules(void **state)
+{
+	static const struct refusal rows[] = {
+		{ RULES("{ users = ( ); rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].users: the list is empty: a rule for nobody; leave it "
+		  "out\n" },
+		{ RULES("{ users = ( \"Bob\" ); rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].users[0]: \"Bob\" is no user: at most 32 of a-z, 0-9, "
+		  "_, "
+		  ". and -, or \"*\" for all users\n" },
+		{ RULES("{ users = ( \"a\", 5 ); rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].users[1]: 5 is no user: at most 32 of a-z, 0-9, _, . "
+		  "and "
+		  "-, or \"*\" for all users\n" },
+		{ RULES("{ users = \"bob\"; rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].users: \"bob\" is not a list of users such as ( "
+		  "\"alice\", \"bob\" ) or ( \"*\" )\n" },
+		{ RULES("{ path = \"/a\"; }"), "f:2: shares[0].rules[0]: rights is missing\n" },
+		{ RULES("{ path = \"a\"; rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].path: \"a\" is not a path such as \"/\" or \"/pub\"\n" },
+		{ RULES("{ path = \"/../a\"; rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].path: \"/../a\" is not a path such as \"/\" or "
+		  "\"/pub\"\n" },
+		{ RULES("{ user = ( \"a\" ); rights = \"full\"; }"),
+		  "f:2: shares[0].rules[0].user: unknown option; did you mean users?\n" },
+		{ RULES("\"full\""), "f:2: shares[0].rules[0]: \"full\" is not a group { }\n" },
+		{ RULES("{ rights = \"full\"; } );\nrights = (\"full\""),
+		  "f:3: shares[0].rights: a list is not \"full\", \"readonly\", \"dropbox\", "
+		  "\"none\" or some of \"read,list,create,replace,delete,mkdir,rename\"\n" },
+		{ "shares = ( { path = \"/\"; root = \"/a\";\n rights = \"full\";\n"
+		  "rules = ( { rights = \"readonly\"; } ); } );",
+		  "f:2: shares[0]: rights cannot stand beside rules; make it the last of them: { "
+		  "rights = ... }\n" },
+		{ "shares = ( { path = \"/\"; root = \"/a\"; links = \"inside\"; rules = (\n"
+		  "{ rights = \"readonly\"; path = \"/pub\"; } ); } );",
+		  "f:2: shares: a rule with a path needs links = \"deny\": a link would lead "
+		  "around "
+		  "it\n" },
+	};
+
+	(void)state;
+	expect_refusals(rows, ARRAY_SIZE(rows));
+}
+
+static void
+a_rule_that_is_never_reached_is_a_warning(void **state)
+{
+	static const char *const unreached[] = {
+		RULES("{ rights = \"readonly\"; },\n{ users = ( \"a\" ); rights = \"full\"; }"),
+		RULES("{ users = ( \"*\" ); path = \"/x\"; rights = \"none\"; },\n{ users = ( "
+		      "\"a\" ); path = \"/x/y\"; rights = \"full\"; }"),
+		RULES("{ users = ( \"b\", \"a\" ); rights = \"none\"; },\n{ users = ( \"a\" ); "
+		      "rights = \"full\"; }"),
+	};
+	static const char *const reached[] = {
+		RULES("{ path = \"/x\"; rights = \"none\"; },\n{ path = \"/xy\"; rights = "
+		      "\"full\"; }"),
+		RULES("{ users = ( \"*\" ); rights = \"full\"; },\n{ rights = \"readonly\"; }"),
+		RULES("{ users = ( \"a\" ); rights = \"none\"; },\n{ users = ( \"a\", \"b\" ); "
+		      "rights = \"full\"; }"),
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(unreached); i++) {
+		auto_free struct config *c = NULL;
+		auto_free char *printed = problems_of(unreached[i], &c);
+
+		assert_string_equal(printed,
+				    "f:3: warning: shares: this rule is never reached: that of "
+				    "line 2 decides before it; the first that fits does\n");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(reached); i++)
+		free(right(reached[i]));
+}
+
+/* The pools are of all shares together: one more is an error, whoever has it. */
+static void
+too_many_rules(void **state)
+{
+	auto_free char *text = NULL, *printed = NULL;
+	struct config *c = NULL;
+	size_t len;
+	FILE *to = open_memstream(&text, &len);
+
+	(void)state;
+	(void)fputs("shares = ( { path = \"/\"; root = \"/a\"; rules = ( { path = \"/0\"; rights = "
+		    "\"full\"; }",
+		    to);
+	for (int i = 1; i < CONFIG_RULES_MAX; i++)
+		(void)fprintf(to, ", { path = \"/%d\"; rights = \"full\"; }", i);
+	(void)fputs(
+	    " ); },\n{ path = \"/b\"; root = \"/b\";\nrules = ( { rights = \"full\"; } ); } );",
+	    to);
+	(void)fclose(to);
+	printed = problems_of(text, &c);
+	assert_string_equal(printed,
+			    "f:3: shares[1].rules: all shares together may have 256 rules\n");
 }
 
 /* Options of later versions: the default passes, everything else says what does. */
@@ -499,7 +637,8 @@ cross_checks(void **state)
 		{ "\ntls = { min_version = \"1.1\"; };",
 		  "f:2: tls.min_version: \"1.1\" is not one of \"1.2\", \"1.3\"\n" },
 		{ "\ntls = { client_ca = \"ca.pem\"; };",
-		  "f:2: tls.client_ca: \"ca.pem\" is not an absolute path of at most 4095 bytes, or "
+		  "f:2: tls.client_ca: \"ca.pem\" is not an absolute path of at most 4095 bytes, "
+		  "or "
 		  "\"\" for none\n" },
 		{ LISTEN("::", "0.0.0.0"), OVERLAP("[::]:1", "0.0.0.0:1") },
 		{ LISTEN("192.0.2.1", "0.0.0.0"), OVERLAP("192.0.2.1:1", "0.0.0.0:1") },
@@ -554,13 +693,12 @@ all_problems_in_the_order_of_the_file(void **state)
 
 	(void)state;
 	assert_null(c);
-	assert_string_equal(
-	    printed,
-	    "f:3: shares[0].root: 5 is not an absolute path of at most 4095 bytes\n"
-	    "f:5: tls.key: name its certificate in tls.certificate, too\n"
-	    "f:6: sessions: unknown option; did you mean limits.sessions?\n"
-	    "f:7: limits.logins: 0 is not an integer from 1 to 1024\n"
-	    "f:8: limits.sessions: 0 is not an integer from 1 to 16384\n");
+	assert_string_equal(printed,
+			    "f:3: shares[0].root: 5 is not an absolute path of at most 4095 bytes\n"
+			    "f:5: tls.key: name its certificate in tls.certificate, too\n"
+			    "f:6: sessions: unknown option; did you mean limits.sessions?\n"
+			    "f:7: limits.logins: 0 is not an integer from 1 to 1024\n"
+			    "f:8: limits.sessions: 0 is not an integer from 1 to 16384\n");
 }
 
 /* A list of n times the entry. */
@@ -764,6 +902,10 @@ main(void)
 		cmocka_unit_test(wrong_values),
 		cmocka_unit_test(wrong_lists),
 		cmocka_unit_test(wrong_rights),
+		cmocka_unit_test(rules),
+		cmocka_unit_test(wrong_rules),
+		cmocka_unit_test(a_rule_that_is_never_reached_is_a_warning),
+		cmocka_unit_test(too_many_rules),
 		cmocka_unit_test(reserved),
 		cmocka_unit_test(wrong_texts),
 		cmocka_unit_test(comment_may_end_the_file),
