@@ -18,8 +18,9 @@
 
 #include <systemd/sd-daemon.h>
 
+#include "daemon/common/capabilities.h"
+#include "daemon/common/creds.h"
 #include "daemon/common/sandbox.h"
-#include "daemon/supervisor/creds.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
 #include "lib/own.h"

@@ -1,4 +1,4 @@
-#include "daemon/supervisor/creds.h"
+#include "daemon/common/creds.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "daemon/common/capabilities.h"
+
 int
 creds_become(const char *user)
 {
 	const struct passwd *pw;
 	uid_t uid, r, e, s;
 	gid_t gid;
+	int error;
 
 	errno = 0;
 	pw = getpwnam(user);
@@ -24,6 +27,9 @@ creds_become(const char *user)
 	if (initgroups(user, gid) < 0 || setresgid(gid, gid, gid) < 0 ||
 	    setresuid(uid, uid, uid) < 0)
 		return -errno;
+	error = capabilities_drop();
+	if (error < 0)
+		return error;
 	if (setresuid((uid_t)-1, 0, (uid_t)-1) == 0 || getresuid(&r, &e, &s) < 0 || r != uid ||
 	    e != uid || s != uid)
 		abort(); /* being wrong here is worse than dying */

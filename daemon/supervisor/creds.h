@@ -1,6 +1,0 @@
-/* Dropping root for good. */
-#pragma once
-
-/* Becomes the user with all its groups and proves that there is no way back (aborts where there
- * is). 0, -ENOENT: no such user, -EPERM: the user is root, -errno. */
-int creds_become(const char *user);
