@@ -98,6 +98,8 @@ struct config {
 	char file[PATH_MAX];      /* absolute where it came from a file */
 	int line[CONFIG_OPTIONS]; /* where each option is set, 0: the default is in force */
 
+	bool own_uids; /* users may have uids of their own; of the process, not of the file */
+
 	char run_as[CONFIG_TEXT_MAX];
 	enum config_sandbox sandbox;
 	unsigned n_listen;

@@ -216,6 +216,7 @@ house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct 
 		.reports_fd = kind == HOUSE_SESSION ? sup->boards.reports_fd : -1,
 		.extra_fd = -1,
 		.log_fd = journal_role_fd(sup->journal),
+		.may_become = kind == HOUSE_SESSION && sup->config->own_uids,
 	};
 	struct house *h = calloc(1, sizeof(*h));
 	int r;

@@ -222,6 +222,8 @@ reload_new(struct supervisor *sup, struct config_problems *problems, struct relo
 	r->udp_fd = -1;
 	e = config_load(sup->config->file, &r->config, problems);
 	if (e >= 0)
+		r->config->own_uids = sup->config->own_uids;
+	if (e >= 0)
 		e = check_machine(sup, r->config, problems);
 	if (e >= 0)
 		e = open_sockets(sup, r, problems);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/common/capabilities.h"
 #include "daemon/common/packet.h"
 #include "daemon/common/role.h"
 #include "lib/io.h"
@@ -60,6 +61,9 @@ static void __attribute__((noreturn)) exec_role(const struct spawn *how, int soc
 	role_reset_signals();
 	/* a terminal's signals are for the supervisor, which then ends us in order */
 	(void)setsid();
+	/* root needs nobody's leave */
+	if (how->may_become && geteuid() != 0 && capabilities_hand_on() < 0)
+		_exit(ROLE_EXIT_SETUP);
 	if (how->nice != 0)
 		(void)setpriority(PRIO_PROCESS, 0, how->nice);
 	(void)execv("/proc/self/exe", argv);

@@ -2,6 +2,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "daemon/config/config.h"
@@ -12,6 +13,7 @@ struct spawn {
 	int public_fd, orders_fd, reports_fd, extra_fd;
 	int log_fd;
 	int nice; /* added to the priority; 0: as the supervisor */
+	bool may_become; /* it may make its children other users (capabilities.h) */
 };
 /* 0, the child's pid and our end of its socket (close-on-exec, non-blocking), or -errno. */
 int spawn_role(const struct spawn *how, pid_t *ret_pid, int *ret_sock);

@@ -233,6 +233,30 @@ open_state(struct supervisor *sup)
 			 strerror(-r));
 }
 
+/* What is left of the rights that the daemon was started with. */
+static int
+shed_rights(struct supervisor *sup, bool drop)
+{
+	struct config *c = sup->config;
+	int r = 0;
+
+	if (drop)
+		r = creds_become(c->run_as);
+	else if (geteuid() != 0)
+		r = capabilities_keep();
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot %s%s: %s", drop ? "become " : "give up capabilities",
+			 drop ? c->run_as : "", strerror(-r));
+		return EXIT_FAILED;
+	}
+	c->own_uids = r == 1 || geteuid() == 0;
+	/* nothing that is started from here on may gain rights by an exec; a unit says the same */
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		return 0;
+	log_line(LOG_ERR, "cannot give up new privileges: %s", strerror(errno));
+	return EXIT_FAILED;
+}
+
 int
 start_prepare(struct supervisor *sup, struct start_sockets *ret)
 {
@@ -253,17 +277,10 @@ start_prepare(struct supervisor *sup, struct start_sockets *ret)
 		r = hold_pid_file(sup);
 	if (r == 0)
 		r = open_sockets(sup, &s);
+	if (r == 0)
+		r = shed_rights(sup, drop);
 	if (r != 0)
 		return r;
-	if (drop && (r = creds_become(c->run_as)) < 0) {
-		log_line(LOG_ERR, "cannot become %s: %s", c->run_as, strerror(-r));
-		return EXIT_FAILED;
-	}
-	/* nothing that is started from here on may gain rights by an exec; a unit says the same */
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
-		log_line(LOG_ERR, "cannot give up new privileges: %s", strerror(errno));
-		return EXIT_FAILED;
-	}
 	open_state(sup);
 	*ret = s;
 	return 0;
