@@ -48,7 +48,7 @@ int
 capabilities_keep(void)
 {
 	const uint32_t needed = SIGNAL | BECOME;
-	struct sets now;
+	struct sets now = { 0 };
 	int r = get(&now);
 
 	if (r < 0)
@@ -57,8 +57,7 @@ capabilities_keep(void)
 		return capabilities_drop();
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
-	r = set(
-	    &(struct sets){ .effective = SIGNAL, .permitted = needed, .inheritable = BECOME });
+	r = set(&(struct sets){ .effective = SIGNAL, .permitted = needed, .inheritable = BECOME });
 	return r < 0 ? r : 1;
 }
 

@@ -11,10 +11,11 @@
 #include <unistd.h>
 
 #include "daemon/common/packet.h"
+#include "daemon/common/reserved.h"
 #include "daemon/common/role.h"
 #include "daemon/common/rolelog.h"
 #include "daemon/common/sandbox.h"
-#include "daemon/keeper/sweep.h"
+#include "daemon/common/sweep.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
@@ -26,13 +27,29 @@ enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
 static const struct config *config;
 static int roots[CONFIG_SHARES_MAX];
 
+/* Where sessions of other uids can stage files. */
+static void
+make_staging(unsigned share)
+{
+	auto_close int fd = reserved_make(roots[share], RESERVED_STAGING, true);
+
+	if (fd < 0)
+		rolelog(4,
+			"keeper: cannot make the staging directory in %s, users with accounts of "
+			"their own cannot upload there: %s",
+			config->shares[share].root, strerror(-fd));
+}
+
 /* A share that cannot be opened now is the sessions' trouble to tell; it is tried again by the next
  * keeper. */
 static void
 open_roots(void)
 {
-	for (unsigned i = 0; i < config->n_shares; i++)
+	for (unsigned i = 0; i < config->n_shares; i++) {
 		roots[i] = open(config->shares[i].root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (roots[i] >= 0 && config->own_uids)
+			make_staging(i);
+	}
 }
 
 static int

@@ -65,6 +65,7 @@ session_init(struct session *s, const struct session_start *start)
 		.config = start->config,
 		.number = start->number,
 		.subject = start->subject,
+		.own_uid = start->own_uid,
 		.orders = start->orders,
 		.public = start->public,
 		.report = start->report,

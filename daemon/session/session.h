@@ -48,6 +48,7 @@ struct session {
 	const struct config *config;
 	uint64_t number; /* 412 of "s412" */
 	struct access_subject subject;
+	bool own_uid; /* it runs as an account of the user's own */
 	const struct board_orders *orders;
 	const struct board_public *public;
 	struct board_report *report;
@@ -81,6 +82,7 @@ struct session_start {
 	struct board_report *report;
 	uint64_t number;
 	struct access_subject subject;
+	bool own_uid;
 	bool hello; /* the gate has answered one */
 	int connection, privilege;
 };

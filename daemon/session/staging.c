@@ -12,38 +12,29 @@
 
 #include <linux/fs.h>
 
+#include "daemon/common/reserved.h"
+#include "daemon/common/sweep.h"
 #include "daemon/session/sync.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
-#define STAGING_TOP PATH_RESERVED
-#define STAGING_LEAF "staging"
-
 enum { TRIES = 8 };
 
+/* The staging directory of the share. The daemon makes it; where users have uids of their own, its
+ * keeper does, and what a killed session of the same user left there is swept by the next. */
 static int
-open_directory(int dir, const char *rel)
+open_directory(const struct session *s, int root)
 {
-	return path_open(dir, rel, O_RDONLY | O_DIRECTORY, 0, false);
-}
+	size_t removed = 0;
+	int fd = reserved_open(root, RESERVED_STAGING);
 
-/* .ftd/staging beneath the root, made on first use. */
-static int
-open_or_make(int root)
-{
-	auto_close int top = -1;
-	int fd = open_directory(root, STAGING_TOP "/" STAGING_LEAF);
-
-	if (fd != -ENOENT)
-		return fd;
-	if (mkdirat(root, STAGING_TOP, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	top = open_directory(root, STAGING_TOP);
-	if (top < 0)
-		return top;
-	if (mkdirat(top, STAGING_LEAF, 0700) < 0 && errno != EEXIST)
-		return -errno;
-	return open_directory(top, STAGING_LEAF);
+	if (!s->own_uid)
+		return fd != -ENOENT ? fd
+				     : reserved_make(root, RESERVED_STAGING, s->config->own_uids);
+	if (fd < 0)
+		return fd == -ENOENT ? -EBUSY : fd;
+	(void)sweep_share(root, &removed);
+	return fd;
 }
 
 static int
@@ -54,7 +45,7 @@ look_at(int dir, struct statx *ret)
 }
 
 static int
-prepare_share(struct session_share *share)
+prepare_share(const struct session *s, struct session_share *share)
 {
 	auto_close int fd = -1;
 	struct statx st;
@@ -64,7 +55,7 @@ prepare_share(struct session_share *share)
 		return 0;
 	if (share->root < 0)
 		return -EIO;
-	fd = open_or_make(share->root);
+	fd = open_directory(s, share->root);
 	if (fd < 0)
 		return fd;
 	r = look_at(fd, &st);
@@ -171,12 +162,15 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 	bool elsewhere;
 	int r;
 
-	r = prepare_share(share);
+	r = prepare_share(s, share);
 	if (r == 0)
 		r = look_at(target_dir, &dir);
 	if (r < 0)
 		return r;
-	elsewhere = dir.stx_mnt_id != share->ftd_mount || gives_properties(target_dir, &dir);
+	/* the staging directory is for all where users have uids of their own: their content is not
+	 */
+	elsewhere =
+	    s->own_uid || dir.stx_mnt_id != share->ftd_mount || gives_properties(target_dir, &dir);
 	for (int i = 0; i < TRIES; i++) {
 		s->staged++;
 		st = (struct staging){

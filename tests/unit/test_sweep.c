@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/keeper/sweep.h"
+#include "daemon/common/sweep.h"
 #include "tests/unit/unit.h"
 
 #define ID "0123456789abcdef-7"

@@ -1,4 +1,4 @@
-#include "daemon/keeper/sweep.h"
+#include "daemon/common/sweep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,11 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/common/reserved.h"
 #include "lib/io.h"
 #include "lib/own.h"
 #include "lib/path.h"
 
-#define STAGING PATH_RESERVED "/staging"
 #define NOTE_SUFFIX ".at"
 enum { ID_MAX = 48 };
 
@@ -103,7 +103,7 @@ consider(int root, int staging, const char *name, size_t *removed)
 int
 sweep_share(int root, size_t *removed)
 {
-	auto_close int staging = path_open(root, STAGING, O_RDONLY | O_DIRECTORY, 0, false);
+	auto_close int staging = reserved_open(root, RESERVED_STAGING);
 	auto_dir DIR *dir = NULL;
 	const struct dirent *e;
 	int r;
@@ -115,8 +115,9 @@ sweep_share(int root, size_t *removed)
 		return -errno;
 	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
 		r = consider(root, staging, e->d_name, removed);
-		/* in use, or gone meanwhile: as it should be */
-		if (r < 0 && r != -EAGAIN && r != -ENOENT && r != -EINVAL)
+		/* in use, gone meanwhile, or of another uid, whose sessions sweep it: as it should
+		 * be */
+		if (r < 0 && r != -EAGAIN && r != -ENOENT && r != -EINVAL && r != -EACCES)
 			return r;
 	}
 	return -errno;
