@@ -41,6 +41,12 @@ reaches(enum config_where where, bool loopback)
 	return where == CONFIG_ANYWHERE || (where == CONFIG_LOOPBACK && loopback);
 }
 
+bool
+access_proxy(const struct config *c, const union addr *peer)
+{
+	return match(&c->trusted_proxies, peer) != NULL;
+}
+
 struct access_verdict
 access_plaintext(const struct config *c, const union addr *peer)
 {

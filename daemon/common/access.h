@@ -23,6 +23,9 @@ struct access_verdict {
 /* Is the address served at all? access.deny wins over access.allow; nothing matched is denied. */
 struct access_verdict access_address(const struct config *c, const union addr *peer);
 
+/* May it say for whom it connects? (trusted_proxies) */
+bool access_proxy(const struct config *c, const union addr *peer);
+
 /* May plain text be spoken from there? ("tls_required") */
 struct access_verdict access_plaintext(const struct config *c, const union addr *peer);
 

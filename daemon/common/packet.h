@@ -47,6 +47,7 @@ enum {
 	BIRTH_HELLO = 1 << 0, /* the client has said hello */
 	BIRTH_LOOPBACK = 1 << 1,
 	BIRTH_LOGIN = 1 << 2, /* the user is in the orders */
+	BIRTH_PROXY = 1 << 3, /* gates: a trusted proxy, which may name another peer */
 };
 
 /* house → supervisor */
@@ -80,7 +81,7 @@ struct packet_gate {
 	uint32_t pad;
 };
 
-/* GATE_PEER: whom the proxy speaks for */
+/* GATE_PEER: whom the proxy speaks for; AF_UNSPEC: nobody but itself */
 struct packet_peer {
 	struct packet_gate head;
 	union addr peer;

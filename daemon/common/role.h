@@ -8,7 +8,14 @@
 #include "daemon/config/config.h"
 
 /* Exit classes; a reaped role says with them why it ended. Never 0 for anything but a good end. */
-enum { ROLE_EXIT_OK = 0, ROLE_EXIT_SETUP = 70, ROLE_EXIT_PROTOCOL = 71, ROLE_EXIT_BROKEN = 72 };
+enum {
+	ROLE_EXIT_OK = 0,
+	ROLE_EXIT_SETUP = 70,
+	ROLE_EXIT_PROTOCOL = 71, /* the supervisor broke it */
+	ROLE_EXIT_BROKEN = 72,
+	ROLE_EXIT_CLIENT = 73, /* the client did: no frame, no request, no handshake */
+	ROLE_EXIT_LATE = 74,   /* gates: the login deadline has passed */
+};
 
 /* Signal mask empty, default dispositions, SIGPIPE ignored. */
 void role_reset_signals(void);

@@ -14,8 +14,10 @@
 #include "daemon/common/rolelog.h"
 #include "daemon/common/verdict.h"
 #include "daemon/gate/line.h"
+#include "daemon/gate/proxy_header.h"
 #include "daemon/gate/pump.h"
 #include "lib/buf.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/message.h"
@@ -23,13 +25,16 @@
 #include "lib/request.h"
 
 enum { ANSWERS_MAX = 16 /* hello and ping: so many fit into any socket's buffer, unread */ };
+#define PROXY_TIMEOUT (3 * USEC_PER_SEC)
 
 struct gate {
 	const struct gate_world *world;
-	const struct packet_birth *birth;
+	struct packet_birth *birth; /* the peer is whom a trusted proxy names, once it has */
 	struct line line;
+	bool unnamed; /* a trusted proxy has still to say for whom it connects */
 	bool said_hello;
 	unsigned answers;
+	int end; /* ROLE_EXIT_OK, unless the client is to blame */
 };
 
 /* How a step ends: go on, or the gate ends (the client is gone, or was answered), or it becomes the
@@ -72,35 +77,81 @@ refuse_code(struct gate *g, json_t *id, const char *code, const char *message)
 	return refuse(g, id, &v);
 }
 
-/* --- steps */
+/* What came is not the protocol. */
+static int
+refuse_nonsense(struct gate *g, int r, const char *message)
+{
+	g->end = ROLE_EXIT_CLIENT;
+	return refuse_code(g, NULL, err_code(r), message);
+}
+
+/* --- asking the supervisor */
+
+static struct packet_gate
+head(const struct gate *g, enum gate_type type)
+{
+	return (struct packet_gate){ .type = (uint32_t)type,
+				     .said_hello = g->said_hello,
+				     .tls = g->line.secure ? tls_version(&g->line.tls) : 0 };
+}
+
+/* Its answer to the packet; code "" is yes. */
+static int
+ask(const struct line *l, const void *packet, size_t size, struct packet_verdict *ret)
+{
+	ssize_t n;
+	int r;
+
+	if (send(l->privilege, packet, size, MSG_NOSIGNAL) != (ssize_t)size)
+		return -ECANCELED;
+	r = line_wait(l, l->privilege, POLLIN, l->deadline_usec);
+	if (r < 0)
+		return r;
+	n = recv(l->privilege, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
+	if (n != (ssize_t)sizeof(*ret))
+		return -ECANCELED;
+	ret->code[sizeof(ret->code) - 1] = '\0';
+	ret->message[sizeof(ret->message) - 1] = '\0';
+	return 0;
+}
 
 /* Asks for a session. On yes a plain connection has another reader already: nothing may be touched.
  */
 static int
 ask_anonymous(struct gate *g, json_t *id)
 {
-	const struct line *l = &g->line;
-	struct packet_gate q = { .type = GATE_ANONYMOUS,
-				 .said_hello = g->said_hello,
-				 .tls = l->secure ? tls_version(&l->tls) : 0 };
+	const struct packet_gate q = head(g, GATE_ANONYMOUS);
 	struct packet_verdict v;
-	ssize_t n;
-	int r;
+	int r = ask(&g->line, &q, sizeof(q), &v);
 
-	if (send(l->privilege, &q, sizeof(q), MSG_NOSIGNAL) != (ssize_t)sizeof(q))
-		return -ECANCELED;
-	r = line_wait(l, l->privilege, POLLIN, l->deadline_usec);
 	if (r < 0)
 		return r;
-	n = recv(l->privilege, &v, sizeof(v), MSG_DONTWAIT | MSG_TRUNC);
-	if (n != (ssize_t)sizeof(v))
-		return -ECANCELED;
-	v.code[sizeof(v.code) - 1] = '\0';
-	v.message[sizeof(v.message) - 1] = '\0';
 	if (v.code[0] == '\0')
-		return l->secure ? STEP_PUMP : STEP_END;
+		return g->line.secure ? STEP_PUMP : STEP_END;
 	return refuse(g, id, &v);
 }
+
+/* Tells whom a trusted proxy speaks for (AF_UNSPEC: nobody but itself), who is then the peer of
+ * all that follows, if the supervisor lets them in. */
+static int
+ask_peer(struct gate *g, const union addr *peer)
+{
+	const struct packet_peer q = { .head = head(g, GATE_PEER), .peer = *peer };
+	struct packet_verdict v;
+	int r = ask(&g->line, &q, sizeof(q), &v);
+
+	if (r < 0)
+		return r;
+	if (v.code[0] != '\0')
+		return refuse(g, NULL, &v);
+	if (peer->sa.sa_family != AF_UNSPEC)
+		g->birth->peer = *peer;
+	g->unnamed = false;
+	g->line.deadline_usec = g->birth->deadline_usec;
+	return STEP_GO_ON;
+}
+
+/* --- steps */
 
 static int
 answer_hello(struct gate *g, const struct request *rq)
@@ -143,7 +194,7 @@ serve(struct gate *g, json_t *object, size_t used)
 
 	r = request_read(object, &rq);
 	if (r < 0)
-		return refuse_code(g, NULL, err_code(r), err_text(r));
+		return refuse_nonsense(g, r, err_text(r));
 	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) ||
 	    g->answers++ == ANSWERS_MAX || rq.more || rq.body > FRAME_HEADER_MAX ||
 	    (rq.id != NULL && !request_id_is_valid(rq.id)) ||
@@ -169,7 +220,7 @@ step_frame(struct gate *g, size_t header_len)
 		return r;
 	r = message_parse((const char *)bytes + FRAME_PREFIX, header_len, &request);
 	if (r < 0)
-		return refuse_code(g, NULL, err_code(r), err_text(r));
+		return refuse_nonsense(g, r, err_text(r));
 	return serve(g, request, FRAME_PREFIX + header_len);
 }
 
@@ -179,14 +230,43 @@ step_tls(struct gate *g)
 {
 	int r = line_secure(&g->line, g->world->tls);
 
-	if (r == -EPROTO)
+	if (r == -EPROTO) {
 		rolelog(7, "the TLS handshake failed");
+		g->end = ROLE_EXIT_CLIENT;
+	}
 	return r;
+}
+
+/* What follows its header is looked at anew. */
+static int
+step_header(struct gate *g)
+{
+	uint8_t bytes[PROXY_HEADER_LOOK];
+	union addr peer;
+	size_t whole;
+	int r;
+
+	r = line_look(&g->line, bytes, PROXY_HEADER_FIXED);
+	if (r < 0)
+		return r;
+	r = proxy_header_length(bytes);
+	if (r < 0)
+		return refuse_nonsense(g, r, "the PROXY header is none of version 2");
+	whole = (size_t)r;
+	r = line_look(&g->line, bytes, whole < sizeof(bytes) ? whole : sizeof(bytes));
+	if (r < 0)
+		return r;
+	r = proxy_header_read(bytes, &peer);
+	if (r < 0)
+		return refuse_nonsense(g, r, "the PROXY header does not fit its addresses");
+	r = line_take(&g->line, whole);
+	return r < 0 ? r : ask_peer(g, &peer);
 }
 
 static int
 step(struct gate *g)
 {
+	const union addr nobody = { .sa.sa_family = AF_UNSPEC };
 	uint8_t first[FRAME_PREFIX];
 	enum frame_first what;
 	int r;
@@ -195,6 +275,8 @@ step(struct gate *g)
 	if (r < 0)
 		return r;
 	what = frame_first(first);
+	if (g->unnamed)
+		return what == FRAME_FIRST_PROXY ? step_header(g) : ask_peer(g, &nobody);
 	if (what != FRAME_FIRST_FRAME && g->line.secure)
 		what = FRAME_FIRST_BAD; /* inside TLS there are frames and nothing else */
 	switch (what) {
@@ -206,12 +288,12 @@ step(struct gate *g)
 	case FRAME_FIRST_TLS:
 		return step_tls(g);
 	case FRAME_FIRST_PROXY:
-		return refuse_code(g, NULL, "bad_frame",
-				   "a PROXY header is taken from trusted proxies only");
+		return refuse_nonsense(g, -FTD_E_bad_frame,
+				       "a PROXY header is taken from trusted proxies only, once");
 	case FRAME_FIRST_BAD:
 		break;
 	}
-	return refuse_code(g, NULL, "bad_frame", err_text(-FTD_E_bad_frame));
+	return refuse_nonsense(g, -FTD_E_bad_frame, err_text(-FTD_E_bad_frame));
 }
 
 /* In the middle of a handshake there are no words for it. */
@@ -219,6 +301,7 @@ static void
 out_of_time(struct gate *g)
 {
 	rolelog(6, "no request within the login time, closing");
+	g->end = ROLE_EXIT_LATE;
 	if (g->line.secure || g->line.tls.ssl == NULL)
 		(void)refuse_code(g, NULL, "timeout", "no request within the login time");
 }
@@ -226,13 +309,18 @@ out_of_time(struct gate *g)
 int
 gate_run(const struct gate_world *world, const struct packet_birth *birth, const int *fds)
 {
+	struct packet_birth own = *birth;
 	struct gate g = { .world = world,
-			  .birth = birth,
+			  .birth = &own,
+			  .unnamed = (birth->flags & BIRTH_PROXY) != 0,
 			  .line = { .fd = fds[BIRTH_CONNECTION],
 				    .privilege = fds[BIRTH_PRIVILEGE],
 				    .deadline_usec = birth->deadline_usec } };
+	uint64_t soon = clock_usec() + PROXY_TIMEOUT;
 	int r;
 
+	if (g.unnamed && soon < g.line.deadline_usec)
+		g.line.deadline_usec = soon;
 	do {
 		r = step(&g);
 	} while (r == STEP_GO_ON);
@@ -242,5 +330,5 @@ gate_run(const struct gate_world *world, const struct packet_birth *birth, const
 		pump_run(&g.line, fds[BIRTH_STREAM], world->config->stall_timeout);
 	tls_done(&g.line.tls);
 	/* a client that went away, or a supervisor that did, is an ordinary end */
-	return ROLE_EXIT_OK;
+	return g.end;
 }

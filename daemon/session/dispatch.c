@@ -35,8 +35,8 @@ operation_of(const char *opt)
 
 /* ---- headers */
 
-int
-dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq)
+static int
+read_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq)
 {
 	auto_json json_t *object = NULL;
 	int len, r;
@@ -59,6 +59,16 @@ dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_
 	buf_consume(&s->conn.in, FRAME_PREFIX + (size_t)len);
 	*ret = take_ptr(object);
 	return 0;
+}
+
+int
+dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq)
+{
+	int r = read_header(s, idle, ret, ret_rq);
+
+	if (r == -FTD_E_bad_frame || r == -FTD_E_bad_request)
+		s->nonsense = true;
+	return r;
 }
 
 /* ---- keys */

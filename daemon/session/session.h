@@ -70,6 +70,7 @@ struct session {
 	char staging_id[17]; /* 16 random digits: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
 	bool leaving;        /* only the last words are left to be sent */
+	bool nonsense;       /* the client sent what is no frame or no request */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
 

@@ -106,7 +106,7 @@ session_main(const struct packet_birth *birth, int connection, int privilege)
 		return ROLE_EXIT_SETUP;
 	}
 	session_serve(&s);
-	return ROLE_EXIT_OK;
+	return s.nonsense ? ROLE_EXIT_CLIENT : ROLE_EXIT_OK;
 }
 
 static void

@@ -108,7 +108,7 @@ has_spoken(int fd)
 }
 
 static struct connection *
-connection_new(struct supervisor *sup, int fd, const union addr *peer)
+connection_new(struct supervisor *sup, int fd, const union addr *peer, bool proxy)
 {
 	struct connection *c = calloc(1, sizeof(*c));
 
@@ -122,7 +122,7 @@ connection_new(struct supervisor *sup, int fd, const union addr *peer)
 		.privilege = -1,
 		.stream = -1,
 		.deadline_usec = clock_usec() + sup->config->login_timeout,
-		.source = source_hold(peer),
+		.source = proxy ? source_hold_unnamed() : source_hold(peer),
 	};
 	if (c->source == NULL) {
 		free(c);
@@ -146,9 +146,9 @@ in_ms(uint64_t usec)
 	return (usec + USEC_PER_MSEC - 1) / USEC_PER_MSEC;
 }
 
-/* *ret_verdict says why not, and when again. */
-static bool
-is_welcome(const struct supervisor *sup, const union addr *peer, struct packet_verdict *ret_verdict)
+bool
+admission_welcomes(const struct supervisor *sup, const union addr *peer,
+		   struct packet_verdict *ret_verdict)
 {
 	struct access_verdict a = access_address(sup->config, peer);
 	const struct penalty_record *owes = penalties_find(&sup->penalties, peer);
@@ -179,13 +179,14 @@ admission_accept(struct supervisor *sup, int fd, const union addr *peer)
 	struct packet_verdict v =
 	    verdict_make("busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
 	auto_close int own = fd;
-	bool welcome = is_welcome(sup, peer, &v);
+	bool proxy = access_proxy(sup->config, peer);
+	bool welcome = proxy || admission_welcomes(sup, peer, &v);
 	struct connection *c;
 	int spoken;
 
 	if (sup->draining)
 		v = verdict_make("draining", "the server is going down", CONNECTIONS_RETRY_MS);
-	c = welcome && !sup->draining ? connection_new(sup, fd, peer) : NULL;
+	c = welcome && !sup->draining ? connection_new(sup, fd, peer, proxy) : NULL;
 	if (c == NULL) {
 		refuse_new(sup, take_fd(&own), peer, &v);
 		return;
@@ -226,6 +227,8 @@ admission_tick(struct supervisor *sup)
 		v = c->stage == STAGE_WAITING
 			? verdict_make("limit_sessions", "the server is busy", CONNECTIONS_RETRY_MS)
 			: verdict_make("timeout", "no request within the login time", 0);
+		if (c->stage == STAGE_SILENT)
+			connections_charge(c, PENALTY_LATE);
 		connections_refuse(c, &v);
 	}
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)

@@ -21,6 +21,10 @@ void admission_stop(struct supervisor *sup);
 /* A new connection; takes the descriptor over. */
 void admission_accept(struct supervisor *sup, int fd, const union addr *peer);
 
+/* Is the address served at all? *ret_verdict says why not, and when again. */
+bool admission_welcomes(const struct supervisor *sup, const union addr *peer,
+			struct packet_verdict *ret_verdict);
+
 /* A gate has ended: who waits for one goes in the order: fewest gates of its source first, then the
  * oldest. */
 void admission_fill(struct supervisor *sup);

@@ -1,5 +1,6 @@
 #include "daemon/supervisor/connections.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -77,6 +78,28 @@ connections_refuse(struct connection *c, const struct packet_verdict *v)
 	c->sup->retired.refused++;
 	refusals_say(take_fd(&c->fd), v);
 	connections_free(c);
+}
+
+int
+connections_name(struct connection *c, const union addr *peer)
+{
+	struct source *s = source_hold(peer);
+
+	if (s == NULL)
+		return -ENOMEM;
+	c->source->gates--;
+	source_release(c->source);
+	s->gates++;
+	c->source = s;
+	c->peer = *peer;
+	return 0;
+}
+
+void
+connections_charge(struct connection *c, enum penalty why)
+{
+	if (!c->source->unnamed)
+		penalties_add(c->sup, &c->peer, why);
 }
 
 struct packet_verdict

@@ -27,8 +27,8 @@ struct connection {
 	uint64_t house;
 	pid_t pid; /* 0 until born */
 	int privilege;
-	int stream; /* the session's end of what a pump would serve */
-	bool asked;
+	int stream;          /* the session's end of what a pump would serve */
+	bool asked;          /* for a session, or has its refusal: nothing may follow */
 	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
 	sd_event_source *child;
 
@@ -55,5 +55,10 @@ void connections_leave(struct connection *c);
 void connections_free(struct connection *c);
 /* The same with a last word to the client and a line for the administrator. */
 void connections_refuse(struct connection *c, const struct packet_verdict *v);
+
+/* A trusted proxy's connection at its gate counts from now on as the peer's. 0 or -ENOMEM. */
+int connections_name(struct connection *c, const union addr *peer);
+/* A penalty for whoever is behind it, where that is known. */
+void connections_charge(struct connection *c, enum penalty why);
 
 struct packet_verdict connections_full(const char *message, uint64_t limit, uint64_t current);

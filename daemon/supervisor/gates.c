@@ -6,14 +6,11 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "daemon/common/access.h"
 #include "daemon/common/role.h"
 #include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/asks.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
-#include "daemon/supervisor/pumps.h"
-#include "daemon/supervisor/sessions.h"
-#include "lib/io.h"
 #include "lib/own.h"
 
 static bool
@@ -22,6 +19,29 @@ is_crash(const siginfo_t *si)
 	if (si->si_code != CLD_KILLED && si->si_code != CLD_DUMPED)
 		return false;
 	return si->si_status != SIGKILL && si->si_status != SIGTERM;
+}
+
+/* What its end costs the source. Whom the supervisor killed is not to blame. */
+static void
+charge_end(struct connection *c, const siginfo_t *si)
+{
+	if (is_crash(si))
+		connections_charge(c, PENALTY_CRASH);
+	else if (si->si_code != CLD_EXITED)
+		return;
+	else if (si->si_status == ROLE_EXIT_CLIENT)
+		connections_charge(c, PENALTY_PROTOCOL);
+	else if (si->si_status == ROLE_EXIT_LATE)
+		connections_charge(c, PENALTY_LATE);
+	else if (si->si_status == ROLE_EXIT_OK && !c->asked)
+		connections_charge(c, PENALTY_LEFT);
+}
+
+static bool
+is_failure(const siginfo_t *si)
+{
+	return si->si_code == CLD_EXITED && si->si_status != ROLE_EXIT_OK &&
+	       si->si_status != ROLE_EXIT_CLIENT && si->si_status != ROLE_EXIT_LATE;
 }
 
 static int
@@ -34,106 +54,33 @@ on_gate_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	if (is_crash(si)) {
 		log_line(LOG_ERR, "a gate crashed (signal %d), replacing its house", si->si_status);
 		houses_crashed(sup, HOUSE_GATE);
-	} else if (si->si_code == CLD_EXITED && si->si_status != ROLE_EXIT_OK) {
+	} else if (is_failure(si)) {
 		log_line(LOG_ERR, "a gate ended with class %d", si->si_status);
 	}
+	charge_end(c, si);
 	connections_free(c);
 	admission_fill(sup);
 	return 0;
 }
 
-/* As much as a connection's: what the kernel gives of it. */
-static void
-widen(int stream)
-{
-	const int size = BIRTH_STREAM_BUFFER;
-
-	(void)setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-}
-
-static struct packet_verdict
-judge(struct connection *c, const struct packet_gate *q)
-{
-	const struct config *cfg = c->sup->config;
-	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
-	const struct sessions_newcomer newcomer = { .number = c->number,
-						    .connection = q->tls != 0 ? c->stream : c->fd,
-						    .peer = &c->peer,
-						    .said_hello = q->said_hello != 0,
-						    .tls = q->tls };
-	uint64_t sessions;
-	struct packet_verdict v = verdict_make("", "", 0);
-	struct access_verdict a;
-
-	if (c->sup->draining)
-		return verdict_make("draining", "the server is going down", CONNECTIONS_RETRY_MS);
-	a = access_plaintext(cfg, &c->peer);
-	if (q->tls == 0 && !a.allowed)
-		return verdict_make(a.code, "plain text is not allowed from this address", 0);
-	a = access_anonymous(cfg, &who);
-	if (!a.allowed)
-		return verdict_make(a.code, "nothing here is open without a login", 0);
-	if (c->source->sessions >= cfg->sessions_per_address)
-		return connections_full("too many sessions from this address",
-					cfg->sessions_per_address, c->source->sessions);
-	sessions = c->sup->sessions + c->sup->admission->left_behind;
-	if (sessions >= cfg->sessions)
-		return connections_full("too many sessions", cfg->sessions, sessions);
-	if (q->tls != 0)
-		widen(c->stream);
-	(void)sessions_admit(c->sup, &newcomer, &v);
-	return v;
-}
-
-static bool
-is_sound(const struct connection *c, const struct packet_gate *q)
-{
-	bool version = q->tls == 0 || q->tls == CONFIG_TLS_1_2 || q->tls == CONFIG_TLS_1_3;
-
-	return q->type == GATE_ANONYMOUS && version && !c->asked;
-}
-
-/* It leaves the pool, so another one may have its place. */
-static void
-admitted_over_tls(struct connection *c)
-{
-	struct supervisor *sup = c->sup;
-
-	pumps_enter(c, sessions_find(sup, c->number));
-	admission_fill(sup);
-}
-
-/* The gate may ask once; anything else it says ends it. */
+/* What it says is judged; a gate that breaks the rules was taken over, or is broken. */
 static int
 on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct connection *c = userdata;
-	struct packet_verdict v;
-	struct packet_gate q;
-	ssize_t n;
+	int r = asks_take(c);
 
 	(void)source;
+	(void)fd;
 	(void)events;
-	n = io_recv_packet(fd, &q, sizeof(q), NULL, 0, NULL, MSG_DONTWAIT);
-	if (n == -EAGAIN || n == -EINTR)
+	if (r == 0)
 		return 0;
-	if (n != (ssize_t)sizeof(q) || !is_sound(c, &q)) {
-		c->io = sd_event_source_disable_unref(c->io);
-		if (n > 0 || n == -EMSGSIZE || n == -EPROTO) {
-			log_line(LOG_WARNING, "a gate broke its protocol, ending it");
-			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
-		}
-		return 0;
+	c->io = sd_event_source_disable_unref(c->io);
+	if (r == -EPROTO) {
+		log_line(LOG_WARNING, "a gate broke its protocol, ending it");
+		connections_charge(c, PENALTY_CRASH);
+		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 	}
-	c->asked = true;
-	v = judge(c, &q);
-	if (v.code[0] != '\0') {
-		log_refusal(&c->peer, v.code, v.message);
-		c->sup->retired.refused++;
-	}
-	(void)io_send_packet(c->privilege, &v, sizeof(v), NULL, 0, MSG_DONTWAIT);
-	if (v.code[0] == '\0' && q.tls != 0)
-		admitted_over_tls(c);
 	return 0;
 }
 
@@ -145,7 +92,8 @@ gate_open(struct connection *c)
 		.generation = c->sup->generation,
 		.deadline_usec = c->deadline_usec,
 		.peer = c->peer,
-		.flags = addr_is_loopback(&c->peer) ? BIRTH_LOOPBACK : 0,
+		.flags = (addr_is_loopback(&c->peer) ? BIRTH_LOOPBACK : 0) |
+			 (c->source->unnamed ? BIRTH_PROXY : 0),
 	};
 	auto_close int theirs = -1;
 	auto_close int pumps_end = -1;

@@ -1,4 +1,4 @@
-/* The pool of gates: births, what a gate may ask (once), fairness between sources. */
+/* The pool of gates: births and ends, fairness between sources. What they ask: asks.h. */
 #pragma once
 
 #include <sys/types.h>

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/common/access.h"
+#include "daemon/common/role.h"
 #include "daemon/common/verdict.h"
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/helpers.h"
@@ -107,31 +108,54 @@ add_to_totals(struct totals *t, const struct board_report *r)
 	t->bytes_out += r->bytes_out;
 }
 
+static bool
+was_killed(const siginfo_t *si)
+{
+	return si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
+}
+
+static bool
+ended_well(const siginfo_t *si)
+{
+	return !was_killed(si) &&
+	       (si->si_status == ROLE_EXIT_OK || si->si_status == ROLE_EXIT_CLIENT);
+}
+
+/* What is told of its end, and what it costs the client. */
+static void
+judge_end(struct session *s, const siginfo_t *si)
+{
+	unsigned long long number = s->number;
+
+	if (was_killed(si) && si->si_status != SIGTERM && si->si_status != SIGKILL) {
+		log_line(LOG_ERR, "s%llu crashed (signal %d), replacing its house", number,
+			 si->si_status);
+		houses_crashed(s->sup, HOUSE_SESSION);
+		penalties_add(s->sup, &s->peer, PENALTY_CRASH);
+	} else if (was_killed(si)) {
+		log_line(LOG_WARNING, "s%llu was killed (signal %d)", number, si->si_status);
+	} else if (si->si_status == ROLE_EXIT_CLIENT) {
+		penalties_add(s->sup, &s->peer, PENALTY_PROTOCOL);
+	} else if (si->si_status != ROLE_EXIT_OK) {
+		log_line(LOG_ERR, "s%llu ended with class %d", number, si->si_status);
+	}
+}
+
 static int
 on_session_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 {
 	struct session *s = userdata;
 	struct supervisor *sup = s->sup;
-	bool killed = si->si_code == CLD_KILLED || si->si_code == CLD_DUMPED;
 
 	(void)source;
 	sessions_refresh(s);
 	add_to_totals(&sup->retired, &s->seen);
-	if (s->seen.transfer != 0 && (killed || si->si_status != 0))
-		sup->retired.failed++;
-	if (killed && si->si_status != SIGTERM && si->si_status != SIGKILL) {
-		log_line(LOG_ERR, "s%llu crashed (signal %d), replacing its house",
-			 (unsigned long long)s->number, si->si_status);
-		houses_crashed(sup, HOUSE_SESSION);
-	} else if (killed) {
-		log_line(LOG_WARNING, "s%llu was killed (signal %d)", (unsigned long long)s->number,
-			 si->si_status);
-	} else if (si->si_status != 0) {
-		log_line(LOG_ERR, "s%llu ended with class %d", (unsigned long long)s->number,
-			 si->si_status);
-	}
-	if (killed || si->si_status != 0)
+	judge_end(s, si);
+	if (!ended_well(si)) {
+		if (s->seen.transfer != 0)
+			sup->retired.failed++;
 		helpers_sweep(); /* what it left in staging */
+	}
 	slots_free(s);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "daemon/common/role.h"
 #include "daemon/common/sandbox.h"
 #include "daemon/gate/gate.h"
 #include "lib/clock.h"
@@ -51,14 +52,17 @@ tcp_pair(int *ret_client, int *ret_server)
 }
 
 static void
-gate_start(struct peer *p)
+gate_start_with(struct peer *p, uint32_t flags, const char *peer)
 {
 	const struct gate_world world = { .config = &config, .public = &public };
 	int fds[BIRTH_FDS] = { -1, -1, -1 };
 	struct packet_birth birth = { .connection = 412,
+				      .flags = flags,
 				      .deadline_usec = clock_usec() + LOGIN_MS * USEC_PER_MSEC };
+	socklen_t len;
 	int pair[2];
 
+	assert_int_equal(addr_parse(peer, 40000, &birth.peer, &len), 0);
 	tcp_pair(&p->client, &p->connection);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
 	p->privilege = pair[0];
@@ -75,6 +79,12 @@ gate_start(struct peer *p)
 		_exit(gate_run(&world, &birth, fds));
 	}
 	(void)close(pair[1]);
+}
+
+static void
+gate_start(struct peer *p)
+{
+	gate_start_with(p, BIRTH_LOOPBACK, "127.0.0.1");
 }
 
 static int
@@ -292,17 +302,20 @@ what_is_no_frame_is_refused(void **state)
 		const char *bytes;
 		size_t n;
 		const char *code;
+		int class;
 	} cases[] = {
-		{ "GET / HTTP/1.1\r\n", 16, "bad_frame" },
-		{ "\0\0\0\0", 4, "bad_frame" },
-		{ "\xff\xff\xff\xff", 4, "bad_frame" },
-		{ "\x01\0\x01\0", 4, "bad_frame" },
-		{ "\r\n\r\n\0\r\nQUIT\n", 12, "bad_frame" },
-		{ "\x02\0\0\0{x", 6, "bad_request" },
-		{ "\x03\0\0\0[1]", 7, "bad_request" },
-		{ "\x21\0\0\0{\"opt\":\"hello\",\"opt\":\"hello\"   }", 37, "bad_request" },
-		{ "\x1f\0\0\0{\"opt\":\"hello\",\"body\":-999999 }", 35, "bad_request" },
-		{ "\x1f\0\0\0{\"opt\":\"hello\",\"version\":[77] }", 35, "version" },
+		{ "GET / HTTP/1.1\r\n", 16, "bad_frame", ROLE_EXIT_CLIENT },
+		{ "\0\0\0\0", 4, "bad_frame", ROLE_EXIT_CLIENT },
+		{ "\xff\xff\xff\xff", 4, "bad_frame", ROLE_EXIT_CLIENT },
+		{ "\x01\0\x01\0", 4, "bad_frame", ROLE_EXIT_CLIENT },
+		{ "\r\n\r\n\0\r\nQUIT\n", 12, "bad_frame", ROLE_EXIT_CLIENT },
+		{ "\x02\0\0\0{x", 6, "bad_request", ROLE_EXIT_CLIENT },
+		{ "\x03\0\0\0[1]", 7, "bad_request", ROLE_EXIT_CLIENT },
+		{ "\x21\0\0\0{\"opt\":\"hello\",\"opt\":\"hello\"   }", 37, "bad_request",
+		  ROLE_EXIT_CLIENT },
+		{ "\x1f\0\0\0{\"opt\":\"hello\",\"body\":-999999 }", 35, "bad_request",
+		  ROLE_EXIT_CLIENT },
+		{ "\x1f\0\0\0{\"opt\":\"hello\",\"version\":[77] }", 35, "version", ROLE_EXIT_OK },
 	};
 	struct peer p;
 
@@ -311,7 +324,7 @@ what_is_no_frame_is_refused(void **state)
 		gate_start(&p);
 		send_bytes(&p, cases[i].bytes, cases[i].n);
 		expect_refusal(&p, cases[i].code);
-		assert_int_equal(gate_end(&p), 0);
+		assert_int_equal(gate_end(&p), cases[i].class);
 	}
 }
 
@@ -347,7 +360,7 @@ one_byte_at_a_time_is_ended_by_the_deadline(void **state)
 	}
 	expect_refusal(&p, "timeout");
 	assert_true(clock_usec() - began < 2 * LOGIN_MS * USEC_PER_MSEC);
-	assert_int_equal(gate_end(&p), 0);
+	assert_int_equal(gate_end(&p), ROLE_EXIT_LATE);
 }
 
 static void
@@ -365,6 +378,159 @@ the_largest_header_fits(void **state)
 	assert_int_equal(asked(&p, &q), 0);
 	say_verdict(&p, "");
 	assert_int_equal(gate_end(&p), 0);
+}
+
+/* --- behind a trusted proxy */
+
+#define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
+#define HEADER SIGNATURE "\x21\x11\0\x0c\xc0\0\2\1\xc6\x33\x64\2\x30\x39\x1f\x41"
+#define LIST "\x0e\0\0\0{\"opt\":\"list\"}"
+
+/* Whom the gate names, before it asks for anything else; text: ADDR_TEXT_MAX. */
+static const char *
+named(const struct peer *p, char *text)
+{
+	struct pollfd pfd = { .fd = p->privilege, .events = POLLIN };
+	struct packet_peer q;
+
+	assert_int_equal(poll(&pfd, 1, PATIENCE_MS), 1);
+	assert_int_equal(io_recv_packet(p->privilege, &q, sizeof(q), NULL, 0, NULL, 0), sizeof(q));
+	assert_int_equal(q.head.type, GATE_PEER);
+	return q.peer.sa.sa_family == AF_UNSPEC ? "nobody" : addr_format(&q.peer, text);
+}
+
+static void
+a_trusted_proxy_names_its_client(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+		const char *peer;
+	} cases[] = {
+		{ HEADER LIST, sizeof(HEADER LIST) - 1, "192.0.2.1:12345" },
+		{ SIGNATURE "\x20\0\0\0" LIST, sizeof(SIGNATURE "\x20\0\0\0" LIST) - 1, "nobody" },
+		{ LIST, sizeof(LIST) - 1, "nobody" }, /* no header at all */
+	};
+	char text[ADDR_TEXT_MAX];
+	struct packet_gate q;
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+		send_bytes(&p, cases[i].bytes, cases[i].n);
+		assert_string_equal(named(&p, text), cases[i].peer);
+		say_verdict(&p, "");
+		assert_int_equal(asked(&p, &q), 0);
+		assert_int_equal(q.type, GATE_ANONYMOUS);
+		say_verdict(&p, "");
+		(void)usleep(50000);
+		expect_left_over(&p, LIST, sizeof(LIST) - 1); /* and nothing of the header */
+		assert_int_equal(gate_end(&p), ROLE_EXIT_OK);
+	}
+}
+
+/* It comes in single bytes, with more behind the address than is looked at. */
+static void
+a_header_in_pieces_with_much_behind_it(void **state)
+{
+	static const char sent[] = SIGNATURE "\x21\x11\x03\xe8\xc0\0\2\1\xc6\x33\x64\2\x30\x39"
+					     "\x1f\x41";
+	char text[ADDR_TEXT_MAX], rest[1000 - 12] = "";
+	struct packet_gate q;
+	struct peer p;
+
+	(void)state;
+	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	for (size_t i = 0; i < sizeof(sent) - 1; i++) {
+		send_bytes(&p, sent + i, 1);
+		(void)usleep(2000);
+	}
+	send_bytes(&p, rest, sizeof(rest));
+	assert_string_equal(named(&p, text), "192.0.2.1:12345");
+	say_verdict(&p, "");
+	send_bytes(&p, LIST, sizeof(LIST) - 1);
+	assert_int_equal(asked(&p, &q), 0);
+	assert_int_equal(gate_end(&p), ROLE_EXIT_OK);
+}
+
+static void
+whoever_is_not_wanted_hears_it_before_anything_else(void **state)
+{
+	char text[ADDR_TEXT_MAX];
+	struct peer p;
+
+	(void)state;
+	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	send_bytes(&p, HEADER, sizeof(HEADER) - 1);
+	(void)named(&p, text);
+	say_verdict(&p, "address_refused");
+	expect_refusal(&p, "address_refused");
+	assert_int_equal(gate_end(&p), ROLE_EXIT_OK);
+}
+
+/* What counts for plain text is the client's address, not the proxy's. */
+static void
+plain_text_is_the_clients_question(void **state)
+{
+	char text[ADDR_TEXT_MAX];
+	struct packet_gate q;
+	struct peer p;
+
+	(void)state;
+	config.plaintext = CONFIG_LOOPBACK;
+	gate_start_with(&p, BIRTH_PROXY, "127.0.0.1");
+	send_bytes(&p, HEADER, sizeof(HEADER) - 1);
+	send_frame(&p, "{\"opt\":\"hello\"}");
+	(void)named(&p, text);
+	say_verdict(&p, "");
+	assert_int_equal(asked(&p, &q), 0); /* for the supervisor's no */
+	say_verdict(&p, "tls_required");
+	expect_refusal(&p, "tls_required");
+	assert_int_equal(gate_end(&p), ROLE_EXIT_OK);
+	config.plaintext = CONFIG_ANYWHERE;
+}
+
+static void
+headers_that_are_none(void **state)
+{
+	static const struct {
+		const char *bytes;
+		size_t n;
+	} cases[] = {
+		{ "\r\n\r\n\0\r\nQUIX\n\x21\x11\0\x0c", 16 },
+		{ SIGNATURE "\x11\x11\0\x0c", 16 },
+		{ SIGNATURE "\x21\x11\xff\xff", 16 },
+		{ SIGNATURE "\x21\x11\0\1\xc0", 17 },
+	};
+	char text[ADDR_TEXT_MAX];
+	struct peer p;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+		send_bytes(&p, cases[i].bytes, cases[i].n);
+		expect_refusal(&p, "bad_frame");
+		assert_int_equal(gate_end(&p), ROLE_EXIT_CLIENT);
+	}
+	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7"); /* a second one is the client's own */
+	send_bytes(&p, HEADER HEADER, sizeof(HEADER HEADER) - 1);
+	(void)named(&p, text);
+	say_verdict(&p, "");
+	expect_refusal(&p, "bad_frame");
+	assert_int_equal(gate_end(&p), ROLE_EXIT_CLIENT);
+}
+
+static void
+half_a_header_ends_by_the_deadline(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	send_bytes(&p, HEADER, 20);
+	expect_refusal(&p, "timeout");
+	assert_int_equal(gate_end(&p), ROLE_EXIT_LATE);
 }
 
 static void
@@ -391,6 +557,12 @@ main(void)
 		cmocka_unit_test(every_truncation_ends_quietly),
 		cmocka_unit_test(one_byte_at_a_time_is_ended_by_the_deadline),
 		cmocka_unit_test(the_largest_header_fits),
+		cmocka_unit_test(a_trusted_proxy_names_its_client),
+		cmocka_unit_test(a_header_in_pieces_with_much_behind_it),
+		cmocka_unit_test(whoever_is_not_wanted_hears_it_before_anything_else),
+		cmocka_unit_test(plain_text_is_the_clients_question),
+		cmocka_unit_test(headers_that_are_none),
+		cmocka_unit_test(half_a_header_ends_by_the_deadline),
 		cmocka_unit_test(without_a_supervisor_it_ends),
 	};
 

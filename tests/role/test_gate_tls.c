@@ -12,6 +12,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include "daemon/common/role.h"
 #include "daemon/common/sandbox.h"
 #include "daemon/gate/gate.h"
 #include "daemon/gate/keypair.h"
@@ -111,8 +112,9 @@ gate_start(struct peer *p)
 		(void)close(fds[i]);
 }
 
+/* It ends with that class (ROLE_EXIT_*). */
 static void
-gate_end(struct peer *p)
+gate_end_as(struct peer *p, int class)
 {
 	uint64_t deadline = clock_usec() + PATIENCE_SEC * USEC_PER_SEC;
 	int status = -1;
@@ -130,8 +132,14 @@ gate_end(struct peer *p)
 		(void)usleep(2000);
 	}
 	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(WEXITSTATUS(status), class);
 	ERR_clear_error();
+}
+
+static void
+gate_end(struct peer *p)
+{
+	gate_end_as(p, ROLE_EXIT_OK);
 }
 
 static void
@@ -372,7 +380,7 @@ inside_are_frames_and_nothing_else(void **state)
 		assert_int_equal(SSL_connect(p.ssl), 1);
 		assert_int_equal(SSL_write(p.ssl, odd[i], 4), 4);
 		expect_answer(&p, "\"bad_frame\"");
-		gate_end(&p);
+		gate_end_as(&p, ROLE_EXIT_CLIENT);
 	}
 }
 
@@ -387,7 +395,7 @@ a_session_that_waits_is_not_the_gates(void **state)
 	say(&p, "{\"opt\":\"ping\"}", "");
 	expect_answer(&p, "\"ok\"");
 	expect_answer(&p, "\"timeout\""); /* by the deadline, inside TLS */
-	gate_end(&p);
+	gate_end_as(&p, ROLE_EXIT_LATE);
 }
 
 static void
@@ -423,7 +431,7 @@ without_the_protocol_no_handshake(void **state)
 		assert_int_not_equal(SSL_connect(p.ssl), 1);
 		assert_int_equal(ERR_GET_REASON(ERR_peek_last_error()),
 				 SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL);
-		gate_end(&p);
+		gate_end_as(&p, ROLE_EXIT_CLIENT);
 	}
 }
 
