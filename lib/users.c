@@ -21,13 +21,13 @@ say(char *why, int r, const char *text)
 
 /* Whoever can write the file can become anybody. */
 static int
-check_file(const struct stat *st, char *why)
+check_file(const struct stat *st, uid_t reader, char *why)
 {
 	if (!S_ISREG(st->st_mode))
 		return say(why, -EINVAL, "not a regular file");
 	if ((st->st_mode & 022) != 0)
 		return say(why, -EPERM, "others than its owner may write it: chmod 0640 is right");
-	if (st->st_uid != 0 && st->st_uid != geteuid())
+	if (st->st_uid != 0 && st->st_uid != reader)
 		return say(why, -EPERM, "it belongs neither to root nor to who reads it");
 	if (st->st_size > USERS_FILE_MAX)
 		return say(why, -EFBIG, "larger than 16 MiB");
@@ -35,7 +35,7 @@ check_file(const struct stat *st, char *why)
 }
 
 int
-users_read(const char *path, char **ret_text, size_t *ret_len, char *ret_why)
+users_read_as(uid_t reader, const char *path, char **ret_text, size_t *ret_len, char *ret_why)
 {
 	auto_close int fd = -1;
 	struct stat st;
@@ -46,11 +46,17 @@ users_read(const char *path, char **ret_text, size_t *ret_len, char *ret_why)
 		r = -errno;
 		return say(ret_why, r, err_text(r));
 	}
-	r = check_file(&st, ret_why);
+	r = check_file(&st, reader, ret_why);
 	if (r < 0)
 		return r;
 	r = io_read_regular(fd, USERS_FILE_MAX, ret_text, ret_len);
 	return r < 0 ? say(ret_why, r, err_text(r)) : 0;
+}
+
+int
+users_read(const char *path, char **ret_text, size_t *ret_len, char *ret_why)
+{
+	return users_read_as(geteuid(), path, ret_text, ret_len, ret_why);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define USER_PAM "pam" /* as a password: PAM is asked */
 
@@ -49,6 +50,9 @@ bool users_label_is_valid(const char *label, size_t len);
  * root or who reads. The caller frees *ret_text (it holds hashes). -ENOENT: there is none; -EPERM,
  * -EFBIG, -EINVAL or another errno; *ret_why (USERS_WHY_MAX) says on failure what is wrong. */
 int users_read(const char *path, char **ret_text, size_t *ret_len, char *ret_why);
+
+/* The same for another reader: ftd looks as root at what it will read as somebody else. */
+int users_read_as(uid_t reader, const char *path, char **ret_text, size_t *ret_len, char *ret_why);
 
 /* Begins as { .at = text, .end = text + len }. */
 struct users_reader {

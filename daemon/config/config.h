@@ -116,6 +116,7 @@ struct config {
 	char control_path[PATH_MAX];
 	char control_group[CONFIG_TEXT_MAX];
 	char control_operator_group[CONFIG_TEXT_MAX];
+	char users[PATH_MAX];
 	struct config_subnets access_allow;
 	struct config_subnets access_deny;
 	uint64_t sessions, logins, sessions_per_address;
@@ -165,6 +166,13 @@ int config_parse(const char *text, const char *name, struct config **ret,
  * at control.path. Adds to problems. 0 or -EINVAL. */
 int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 			 struct config_problems *problems);
+
+/* Reads the users file and checks it for one who will read it as reader. The caller frees
+ * *ret_text,
+ * "" where there is no file. 0; -EINVAL: a problem of the option users says why, with file and
+ * line; -ENOMEM. */
+int config_read_users(const struct config *c, uid_t reader, char **ret_text, size_t *ret_len,
+		      struct config_problems *problems);
 
 /* Warns of share roots that the installed systemd unit keeps read-only or hides, with the drop-in
  * that helps (for ftd --check). */

@@ -12,6 +12,7 @@
 
 #include "daemon/config/config.h"
 #include "lib/own.h"
+#include "lib/users.h"
 
 enum {
 	MACHINE_FDS_SESSION = 5, /* the supervisor's descriptors for one session over TLS */
@@ -243,6 +244,76 @@ check_descriptors(const struct config *c, struct config_problems *problems)
 	    c->sessions, need, (uint64_t)limit.rlim_max);
 }
 
+static int
+complain_users(const struct config *c, int line, const char *why, struct config_problems *problems)
+{
+	char where[16] = "";
+
+	if (line > 0)
+		(void)snprintf(where, sizeof(where), ":%d", line);
+	config_problem_add(problems, true, c->line[CONFIG_AT_users], "users: %s%s: %s", c->users,
+			   where, why);
+	return -EINVAL;
+}
+
+int
+config_read_users(const struct config *c, uid_t reader, char **ret_text, size_t *ret_len,
+		  struct config_problems *problems)
+{
+	auto_free char *text = NULL;
+	char why[USERS_WHY_MAX];
+	int r, line = 0;
+	size_t len = 0;
+
+	r = users_read_as(reader, c->users, &text, &len, why);
+	if (r == 0)
+		r = users_check(text, len, &line, why);
+	else if (r == -ENOENT) {
+		text = strdup("");
+		r = text == NULL ? -ENOMEM : 0;
+	}
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return complain_users(c, line, why, problems);
+	*ret_text = take_ptr(text);
+	*ret_len = len;
+	return 0;
+}
+
+/* Root can read everything; the daemon reads it as another. */
+static void
+check_readable(const struct config *c, const struct passwd *reader,
+	       struct config_problems *problems)
+{
+	struct stat st;
+	mode_t bit;
+
+	if (stat(c->users, &st) < 0)
+		return;
+	bit = st.st_uid == reader->pw_uid   ? S_IRUSR
+	      : st.st_gid == reader->pw_gid ? S_IRGRP
+					    : S_IROTH;
+	if ((st.st_mode & bit) == 0)
+		config_problem_add(
+		    problems, true, c->line[CONFIG_AT_users],
+		    "users: %s cannot read %s; chgrp it to a group of %s and chmod 0640",
+		    reader->pw_name, c->users, reader->pw_name);
+}
+
+static void
+check_users(const struct config *c, struct config_problems *problems)
+{
+	const struct passwd *reader = becomes_user(c) ? getpwnam(c->run_as) : NULL;
+	auto_free char *text = NULL;
+	size_t len;
+
+	(void)config_read_users(c, reader != NULL ? reader->pw_uid : geteuid(), &text, &len,
+				problems);
+	if (reader != NULL)
+		check_readable(c, reader, problems);
+}
+
 int
 config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 		     struct config_problems *problems)
@@ -256,5 +327,6 @@ config_check_machine(const struct config *c, const char *const *skip, size_t n_s
 		    c->line[CONFIG_AT_control_operator_group], problems);
 	check_addresses(c, &skipped, problems);
 	check_descriptors(c, problems);
+	check_users(c, problems);
 	return config_problems_fatal(problems) ? -EINVAL : 0;
 }

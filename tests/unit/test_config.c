@@ -515,7 +515,6 @@ reserved(void **state)
 	static const struct {
 		const char *before, *value, *other, *after, *name;
 	} rows[] = {
-		{ "users = ", "\"/etc/ftd/users\"", "\"/etc/users\"", ";", "users" },
 		{ "limits = { sessions_per_user = ", "64", "65", "; };",
 		  "limits.sessions_per_user" },
 		{ "limits = { user_rate = ", "\"unlimited\"", "\"40M\"", "; };",
