@@ -63,6 +63,7 @@ void report_pause(struct report *r, json_t *answer);
 void report_resume(struct report *r, json_t *answer);
 void report_limit(struct report *r, json_t *answer);
 void report_bans(struct report *r, json_t *answer);
+void report_users(struct report *r, json_t *answer);
 void report_ban(struct report *r, json_t *answer);
 void report_unban(struct report *r, json_t *answer);
 void report_reload(struct report *r, json_t *answer);

@@ -177,6 +177,58 @@ report_bans(struct report *r, json_t *answer)
 		      json_array_size(rows) == 1 ? "ban" : "bans");
 }
 
+/* One more word of a list: "password, certificate". */
+static void
+append(char *text, size_t size, const char *word)
+{
+	size_t n = strlen(text);
+
+	(void)snprintf(text + n, size - n, "%s%s", n > 0 ? ", " : "", word);
+}
+
+/* How somebody may log in. */
+static void
+add_ways(struct table *t, const json_t *row)
+{
+	uint64_t n = report_number(row, "keys");
+	char text[80] = "", keys[32];
+
+	(void)snprintf(keys, sizeof(keys), "%" PRIu64 " %s", n, n == 1 ? "key" : "keys");
+	if (json_is_true(json_object_get(row, "password")))
+		append(text, sizeof(text), "password");
+	if (n > 0)
+		append(text, sizeof(text), keys);
+	if (json_is_true(json_object_get(row, "certificate")))
+		append(text, sizeof(text), "certificate");
+	table_add(t, "%s", text[0] != '\0' ? text : "-");
+}
+
+void
+report_users(struct report *r, json_t *answer)
+{
+	static const struct table_column columns[] = {
+		{ "USER" }, { "STATE" }, { "LOGIN" }, { "ACCOUNT" }, { "SESSIONS", true },
+	};
+	const json_t *rows = json_object_get(answer, "users");
+	struct table *t = table_new(columns, ARRAY_SIZE(columns));
+	const json_t *row;
+	size_t i;
+
+	if (t == NULL)
+		return;
+	json_array_foreach (rows, i, row) {
+		add_text(t, row, "user");
+		table_add(t,
+			  json_is_true(json_object_get(row, "disabled")) ? "disabled" : "enabled");
+		add_ways(t, row);
+		add_text(t, row, "account");
+		table_add(t, "%" PRIu64, report_number(row, "sessions"));
+	}
+	report_table(r, t);
+	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
+		      json_array_size(rows) == 1 ? "user" : "users");
+}
+
 /* ---- show: one key a line ---- */
 
 static void line(struct report *r, const char *title, const char *format, ...)

@@ -170,6 +170,10 @@ const struct verb verb_unban = {
 	.key = "address", .required = true, .show = report_unban, .timeout_sec = ANSWER_SEC
 };
 
+/* ---- users ---- */
+
+const struct verb verb_list_users = { .show = report_users, .timeout_sec = ANSWER_SEC };
+
 /* ---- reload, shutdown ---- */
 
 const struct verb verb_reload = { .show = report_reload, .timeout_sec = ANSWER_SEC };

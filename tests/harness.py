@@ -157,6 +157,7 @@ class Daemon:
             "limits": {"free_space": "1M", "sessions_per_address": 1024, "shutdown_grace": "5s",
                        "penalty": "0"},
             "log": {"target": "stderr", "level": "info"},
+            "users": str(self.dir / "users"),
             "shares": [merged({"path": "/", "root": str(self.root), "anonymous": "loopback",
                                "rights": "full", "durability": "none"}, share or {})],
         }

@@ -1,9 +1,9 @@
 /*
  * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
  * and frames of one peer), control_command.c (the table, one request from begin to end), and the
- * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c, control_kick.c,
- * control_reload.c, control_traffic.c, control_wait.c. Runs in the supervisor; every byte of a peer
- * is hostile. Fuzzed (fuzz/control.c).
+ * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c,
+ * control_kick.c, control_reload.c, control_traffic.c, control_users.c, control_wait.c. Runs in the
+ * supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
  */
 #pragma once
 
@@ -26,6 +26,7 @@ enum {
 	CONTROL_PEERS_FOR_ROOT = 2,    /* of the 32 */
 	CONTROL_UNREAD_MAX = 64 << 10, /* bytes of answers; above it nothing more is made */
 	CONTROL_ROWS_PER_FRAME = 8,    /* sessions, transfers: of the longest rows so many fit */
+	CONTROL_USERS_PER_FRAME = 64,  /* of users */
 	CONTROL_ID_MAX = 24,           /* bytes of "s412" */
 	CONTROL_PATIENCE_SEC = 10,     /* for a frame begun, or an answer not taken */
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/users.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -10,7 +11,7 @@
  */
 
 struct reload_request {
-	bool dry_run, no_wait;
+	bool dry_run, no_wait, users;
 	bool begun, decided;
 	int refusal; /* negative: said in the last frame, behind the problems */
 	struct control_pages problems, changes;
@@ -20,6 +21,7 @@ struct reload_request {
 static const struct message_field fields[] = {
 	{ "dry_run", MESSAGE_BOOL, offsetof(struct reload_request, dry_run), 0, false },
 	{ "no_wait", MESSAGE_BOOL, offsetof(struct reload_request, no_wait), 0, false },
+	{ "users", MESSAGE_BOOL, offsetof(struct reload_request, users), 0, false },
 };
 
 /* What is wrong first also becomes the message, for those who read only that. */
@@ -39,8 +41,12 @@ static int
 begin(struct control_request *rq, struct reload_request *args)
 {
 	struct config_problems problems = { .n = 0 };
-	int r = reload_begin(rq->sup, args->dry_run, &problems, &args->changes.rows);
+	int r;
 
+	if (args->users)
+		r = users_reload(rq->sup, args->dry_run, &problems);
+	else
+		r = reload_begin(rq->sup, args->dry_run, &problems, &args->changes.rows);
 	if (r == -EBUSY)
 		args->refusal = control_refuse(rq, -FTD_E_busy,
 					       "the daemon is starting, reloading or going down");
@@ -52,7 +58,7 @@ begin(struct control_request *rq, struct reload_request *args)
 	memcpy(args->file, problems.file, sizeof(args->file));
 	config_problems_done(&problems);
 	args->begun = true;
-	args->decided = args->refusal < 0 || args->dry_run || args->no_wait;
+	args->decided = args->refusal < 0 || args->users || args->dry_run || args->no_wait;
 	return r;
 }
 

@@ -15,11 +15,13 @@
 #include "daemon/supervisor/listeners.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/own.h"
 
 struct reload {
 	struct config *config;
+	struct users_snapshot *users;
 	struct listeners *listeners; /* NULL: systemd's stay */
 	bool new_udp;
 	int udp_fd;
@@ -43,6 +45,7 @@ reload_free(struct reload *r)
 	listeners_free(r->listeners);
 	close_fd(&r->udp_fd);
 	free(r->config);
+	users_free(r->users);
 	free(r);
 	return NULL;
 }
@@ -124,6 +127,7 @@ swap(struct supervisor *sup, struct reload *r)
 	(void)config_diff(before, r->config, log_row, NULL);
 	keep_what_stays(before, r->config);
 	sup->config = take_ptr(r->config);
+	users_adopt(sup, take_ptr(r->users));
 	sup->generation++;
 	sup->reloaded_real_ns = clock_real_ns();
 	houses_adopt(sup, take_ptr(r->houses));
@@ -225,6 +229,8 @@ reload_new(struct supervisor *sup, struct config_problems *problems, struct relo
 		r->config->own_uids = sup->config->own_uids;
 	if (e >= 0)
 		e = check_machine(sup, r->config, problems);
+	if (e >= 0)
+		e = users_load(r->config, problems, &r->users);
 	if (e >= 0)
 		e = open_sockets(sup, r, problems);
 	if (e < 0) {

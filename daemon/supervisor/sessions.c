@@ -20,6 +20,7 @@
 #include "daemon/supervisor/orders.h"
 #include "daemon/supervisor/refusals.h"
 #include "daemon/supervisor/slots.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/own.h"
 
@@ -357,10 +358,27 @@ still_fits(const struct session *s, const struct config *before)
 }
 
 void
+sessions_follow_users(struct supervisor *sup)
+{
+	for (uint32_t i = 0; i < sup->boards.slots; i++) {
+		const char *name = board_orders_at(&sup->boards, i)->user;
+		const struct users_entry *user;
+
+		if (sup->slots[i] == NULL || name[0] == '\0')
+			continue;
+		user = users_find(sup, name);
+		if (user == NULL || user->disabled)
+			sessions_quit(sup->slots[i], BOARD_QUIT_RELOAD, "the account is disabled",
+				      0);
+	}
+}
+
+void
 sessions_reconfigure(struct supervisor *sup, const struct config *before)
 {
 	struct session *s;
 
+	sessions_follow_users(sup);
 	for (uint32_t i = 0; i < sup->boards.slots; i++) {
 		s = sup->slots[i];
 		if (s == NULL)

@@ -32,6 +32,9 @@ void sessions_tick(struct supervisor *sup);
  * are told to go. */
 void sessions_reconfigure(struct supervisor *sup, const struct config *before);
 
+/* Who is not in the users file any more, or disabled there, is told to go. */
+void sessions_follow_users(struct supervisor *sup);
+
 /* Ends all: those that idle at once, the others after their transfer. */
 void sessions_drain(struct supervisor *sup, const char *why);
 /* The grace is over: what still runs is told to end now, and killed when it does not obey. */

@@ -23,6 +23,7 @@
 #include "daemon/common/sandbox.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
+#include "daemon/supervisor/users.h"
 #include "lib/own.h"
 
 enum { EXIT_USAGE = 2, EXIT_FAILED = 1, HANDED_MAX = CONFIG_LISTENERS_MAX + 2 };
@@ -257,6 +258,19 @@ shed_rights(struct supervisor *sup, bool drop)
 	return EXIT_FAILED;
 }
 
+/* Read as who the verifiers are. */
+static int
+read_users(struct supervisor *sup)
+{
+	struct config_problems problems = { .n = 0 };
+	int r = users_load(sup->config, &problems, &sup->users);
+
+	for (size_t i = 0; i < problems.n; i++)
+		log_line(LOG_ERR, "%s", problems.list[i].text);
+	config_problems_done(&problems);
+	return r < 0 ? EXIT_USAGE : 0;
+}
+
 int
 start_prepare(struct supervisor *sup, struct start_sockets *ret)
 {
@@ -279,6 +293,8 @@ start_prepare(struct supervisor *sup, struct start_sockets *ret)
 		r = open_sockets(sup, &s);
 	if (r == 0)
 		r = shed_rights(sup, drop);
+	if (r == 0)
+		r = read_users(sup);
 	if (r != 0)
 		return r;
 	open_state(sup);

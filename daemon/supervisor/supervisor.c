@@ -24,6 +24,7 @@
 #include "daemon/supervisor/slots.h"
 #include "daemon/supervisor/start.h"
 #include "daemon/supervisor/tick.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/num.h"
 #include "lib/own.h"
@@ -215,6 +216,7 @@ supervisor_run(struct config *config, int ready)
 	else
 		r = sd_event_loop(sup.event);
 	end(&sup);
+	users_free(sup.users);
 	free(sup.config);
 	if (r == 0)
 		log_event(LOG_NOTICE, MESSAGE_ID_STOP, "ended");

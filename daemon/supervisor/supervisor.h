@@ -22,12 +22,13 @@
 #include "daemon/supervisor/ids.h"
 #include "daemon/supervisor/penalties.h"
 
-struct admission; /* admission.c */
-struct control;   /* control.c */
-struct journal;   /* journal.c */
-struct listeners; /* listeners.c */
-struct reload;    /* reload.c: one under way, or NULL */
-struct house;     /* houses.c */
+struct admission;      /* admission.c */
+struct control;        /* control.c */
+struct journal;        /* journal.c */
+struct listeners;      /* listeners.c */
+struct reload;         /* reload.c: one under way, or NULL */
+struct house;          /* houses.c */
+struct users_snapshot; /* users.c */
 
 enum house_kind { HOUSE_GATE, HOUSE_SESSION, HOUSE_KINDS };
 
@@ -55,6 +56,7 @@ struct supervisor {
 	int runtime_dir;
 	struct boards boards;
 	struct listeners *listeners;
+	struct users_snapshot *users;
 	struct bans bans;
 	struct penalties penalties;
 	struct admission *admission;

@@ -1,6 +1,7 @@
 #include "daemon/supervisor/users.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -81,6 +82,7 @@ users_load(const struct config *c, struct config_problems *problems, struct user
 		return r;
 	s = calloc(1, sizeof(*s));
 	r = s == NULL ? -ENOMEM : fill(s, text, len);
+	explicit_bzero(text, len);
 	if (r < 0) {
 		users_free(s);
 		return r;
@@ -90,17 +92,29 @@ users_load(const struct config *c, struct config_problems *problems, struct user
 }
 
 int
-users_reload(struct supervisor *sup, struct config_problems *problems)
+users_reload(struct supervisor *sup, bool dry_run, struct config_problems *problems)
 {
-	struct users_snapshot *fresh;
-	int r = users_load(sup->config, problems, &fresh);
+	struct users_snapshot *fresh = NULL;
+	int r;
 
-	if (r < 0)
-		return r;
+	if (sup->reload != NULL || !sup->serving || sup->draining)
+		return -EBUSY;
+	(void)snprintf(problems->file, sizeof(problems->file), "%s", sup->config->file);
+	r = users_load(sup->config, problems, &fresh);
+	if (r >= 0 && !dry_run) {
+		users_adopt(sup, fresh);
+		sessions_follow_users(sup);
+	} else {
+		users_free(fresh);
+	}
+	return r;
+}
+
+void
+users_adopt(struct supervisor *sup, struct users_snapshot *fresh)
+{
 	users_free(sup->users);
 	sup->users = fresh;
-	sessions_follow_users(sup);
-	return 0;
 }
 
 const struct users_entry *

@@ -27,13 +27,16 @@ struct users_snapshot {
 
 /* Reads the users file of the configuration. The caller frees *ret. 0; -EINVAL: *problems says why;
  * -ENOMEM. */
-int users_load(const struct config *c, struct config_problems *problems,
-	       struct users_snapshot **ret);
+int
+users_load(const struct config *c, struct config_problems *problems, struct users_snapshot **ret);
 struct users_snapshot *users_free(struct users_snapshot *u); /* takes NULL, returns NULL */
 
-/* Reads it again, alone: 0, and the sessions of those who are gone or disabled end; else as
- * users_load(), and nothing has changed. */
-int users_reload(struct supervisor *sup, struct config_problems *problems);
+/* Takes it over as the one in force. */
+void users_adopt(struct supervisor *sup, struct users_snapshot *fresh);
+
+/* Reads the file again, alone; the sessions of who is gone or disabled are told to end. dry_run: is
+ * only looked at. Else as users_load(), and -EBUSY as reload_begin(); nothing has changed then. */
+int users_reload(struct supervisor *sup, bool dry_run, struct config_problems *problems);
 
 /* NULL: there is none of that name. Borrowed until the next reload. */
 const struct users_entry *users_find(const struct supervisor *sup, const char *name);

@@ -15,6 +15,8 @@
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/renewal.h"
+#include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/own.h"
 
@@ -41,7 +43,10 @@ fake_start(uint32_t n)
 	fake.sup.config = calloc(1, sizeof(*fake.sup.config));
 	fake.sup.slots = calloc(n, sizeof(struct session *));
 	fake.sup.boards.slots = n;
-	if (fake.sup.config == NULL || fake.sup.slots == NULL)
+	fake.sup.users = calloc(1, sizeof(*fake.sup.users));
+	fake.sup.boards.orders = calloc(n + 1, BOARD_PAGE);
+	if (fake.sup.config == NULL || fake.sup.slots == NULL || fake.sup.users == NULL ||
+	    fake.sup.boards.orders == NULL)
 		abort();
 	fake.sup.config->sessions = fake.sup.config->sessions_per_address = n;
 	fake.sup.config->logins = 64;
@@ -103,6 +108,8 @@ fake_stop(void)
 	for (uint32_t i = 0; i < fake.sup.boards.slots; i++)
 		free(fake.sup.slots[i]);
 	free(fake.sup.slots);
+	free(fake.sup.boards.orders);
+	users_free(fake.sup.users);
 	free(fake.sup.config);
 }
 
@@ -192,6 +199,12 @@ uint64_t
 throttle_rate(const struct session *s)
 {
 	return s->share < s->rate_limit ? s->share : s->rate_limit;
+}
+
+void
+sessions_follow_users(struct supervisor *sup)
+{
+	(void)sup;
 }
 
 int
