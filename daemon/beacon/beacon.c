@@ -125,8 +125,8 @@ beacon_main(void)
 {
 	int r;
 
-	role_set_name("ftd-beacon");
-	role_reset_signals();
+	if (role_begin("ftd-beacon") < 0)
+		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &config) < 0)
 		return ROLE_EXIT_SETUP;
 	rolelog_init(ROLE_FD_LOG, config->log_level);

@@ -11,8 +11,17 @@
 #include <unistd.h>
 
 #include "daemon/common/packet.h"
+#include "daemon/common/sandbox.h"
 #include "lib/io.h"
 #include "lib/own.h"
+
+int
+role_begin(const char *name)
+{
+	role_set_name(name);
+	role_reset_signals();
+	return sandbox_guard(ROLE_FD_LOG);
+}
 
 void
 role_reset_signals(void)

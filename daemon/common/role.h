@@ -17,6 +17,11 @@ enum {
 	ROLE_EXIT_LATE = 74,   /* gates: the login deadline has passed */
 };
 
+/* The beginning of every exec'd role: its name, signals as role_reset_signals() leaves them, no
+ * core dump and no look into its memory by others of the same user, and a log socket that is for
+ * words only. 0 or -errno: then it must not go on. */
+int role_begin(const char *name);
+
 /* Signal mask empty, default dispositions, SIGPIPE ignored. */
 void role_reset_signals(void);
 

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 static int log_fd = -1;
 static unsigned log_level = 6;
@@ -24,19 +23,27 @@ rolelog_set_level(unsigned level)
 	log_level = level;
 }
 
+static size_t
+put(uint8_t *dst, size_t at, const void *src, size_t len)
+{
+	if (len > 0)
+		memcpy(dst + at, src, len);
+	return at + len;
+}
+
+/* In one piece: sendmsg() could name another socket, so roles may not have it (sandbox_guard()). */
 static void
 send_record(struct rolelog_record *rec, const char *path, const char *text)
 {
-	struct iovec parts[] = {
-		{ .iov_base = rec, .iov_len = sizeof(*rec) },
-		{ .iov_base = (void *)(uintptr_t)path, .iov_len = rec->path_len },
-		{ .iov_base = (void *)(uintptr_t)text, .iov_len = rec->text_len },
-	};
-	struct msghdr msg = { .msg_iov = parts, .msg_iovlen = 3 };
+	uint8_t whole[sizeof(*rec) + ROLELOG_PATH_MAX + ROLELOG_TEXT_MAX];
 	int e = errno;
+	size_t len;
 
 	rec->dropped = log_dropped;
-	if (sendmsg(log_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	len = put(whole, 0, rec, sizeof(*rec));
+	len = put(whole, len, path, rec->path_len);
+	len = put(whole, len, text, rec->text_len);
+	if (send(log_fd, whole, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_dropped++;
 	else
 		log_dropped = 0;

@@ -148,6 +148,7 @@ enum {
 	CALLS_FILES = 1 << 2,
 	CALLS_THREAD = 1 << 3, /* the helper thread of a session */
 	CALLS_DATAGRAM = 1 << 4,
+	CALLS_PACKETS = 1 << 5, /* from the supervisor; they may bring descriptors */
 };
 
 struct filter {
@@ -157,13 +158,13 @@ struct filter {
 };
 
 static struct filter filters[SANDBOX_FILTERS] = {
-	[SANDBOX_GATEHOUSE] = { .calls = CALLS_BASE | CALLS_BIRTH,
+	[SANDBOX_GATEHOUSE] = { .calls = CALLS_BASE | CALLS_BIRTH | CALLS_PACKETS,
 				.otherwise = SCMP_ACT_ERRNO(EPERM) },
 	/* on top of the gatehouse's: what a gate must not inherit */
 	[SANDBOX_GATE] = { .calls = 0, .otherwise = SCMP_ACT_ALLOW },
 	[SANDBOX_SESSION] = { .calls = CALLS_BASE | CALLS_FILES | CALLS_THREAD,
 			      .otherwise = SCMP_ACT_ERRNO(EPERM) },
-	[SANDBOX_KEEPER] = { .calls = CALLS_BASE | CALLS_FILES,
+	[SANDBOX_KEEPER] = { .calls = CALLS_BASE | CALLS_FILES | CALLS_PACKETS,
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
 	[SANDBOX_BEACON] = { .calls = CALLS_BASE | CALLS_DATAGRAM,
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
@@ -173,7 +174,6 @@ static const int calls_base[] = {
 	SCMP_SYS(read),
 	SCMP_SYS(write),
 	SCMP_SYS(recvfrom),
-	SCMP_SYS(recvmsg),
 	SCMP_SYS(sendto),
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(poll),
@@ -213,6 +213,8 @@ static const int calls_files[] = {
 };
 
 static const int calls_thread[] = { SCMP_SYS(set_robust_list), SCMP_SYS(rseq) };
+
+static const int calls_packets[] = { SCMP_SYS(recvmsg) };
 
 static const int calls_datagram[] = { SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg) };
 
@@ -328,7 +330,8 @@ static int
 build(scmp_filter_ctx ctx, const struct filter *f)
 {
 	static const int not_for_gates[] = { SCMP_SYS(clone), SCMP_SYS(prctl),
-					     SCMP_SYS(close_range), SCMP_SYS(recvmsg) };
+					     SCMP_SYS(close_range), SCMP_SYS(recvmsg),
+					     SCMP_SYS(sendmsg) };
 	int r;
 
 	if (f->otherwise == SCMP_ACT_ALLOW)
@@ -350,6 +353,8 @@ build(scmp_filter_ctx ctx, const struct filter *f)
 		r = allow(ctx, calls_thread, ARRAY_SIZE(calls_thread));
 	if (r == 0 && (f->calls & CALLS_THREAD))
 		r = allow_thread(ctx);
+	if (r == 0 && (f->calls & CALLS_PACKETS))
+		r = allow(ctx, calls_packets, ARRAY_SIZE(calls_packets));
 	if (r == 0 && (f->calls & CALLS_DATAGRAM))
 		r = allow(ctx, calls_datagram, ARRAY_SIZE(calls_datagram));
 	return r;
@@ -406,14 +411,54 @@ sandbox_compile(enum sandbox_filter which)
 	return r;
 }
 
+static int
+load(const struct sock_fprog *program)
+{
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program, 0, 0) < 0 ? -errno : 0;
+}
+
 int
 sandbox_enter(enum sandbox_filter which)
 {
 	const struct filter *f = &filters[which];
 
-	if (f->program.filter == NULL)
-		return -EINVAL;
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &f->program, 0, 0) < 0 ? -errno : 0;
+	return f->program.filter != NULL ? load(&f->program) : -EINVAL;
+}
+
+/* A descriptor is 32 bits to the kernel, 64 to a filter: the upper half must not matter. */
+static int
+refuse_on(scmp_filter_ctx ctx, int fd)
+{
+	static const int never[] = { SCMP_SYS(shutdown), SCMP_SYS(setsockopt), SCMP_SYS(sendmsg),
+				     SCMP_SYS(sendmmsg) };
+	const struct scmp_arg_cmp on_it = SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, (unsigned)fd);
+	int r;
+
+	r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(sendto), 2, on_it,
+			     SCMP_A4(SCMP_CMP_NE, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(never) && r == 0; i++)
+		r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), never[i], 1, on_it);
+	return r;
+}
+
+int
+sandbox_guard(int fd)
+{
+	struct sock_fprog program = { 0 };
+	scmp_filter_ctx ctx;
+	int r;
+
+	ctx = seccomp_init(SCMP_ACT_ALLOW);
+	if (ctx == NULL)
+		return -ENOMEM;
+	r = refuse_on(ctx, fd);
+	if (r == 0)
+		r = export_program(ctx, &program);
+	seccomp_release(ctx);
+	if (r == 0)
+		r = load(&program);
+	free(program.filter);
+	return r;
 }

@@ -41,3 +41,8 @@ int sandbox_compile(enum sandbox_filter which);
 
 /* Loads the compiled filter into this thread for good. 0 or -errno. */
 int sandbox_enter(enum sandbox_filter which);
+
+/* The socket fd is for sending and nothing else from here on: this process and its clones cannot
+ * shut it down, set its options, or send from it to a name or with descriptors. For one that all
+ * roles share; it is known by its number, so it must stay there. 0 or -errno. */
+int sandbox_guard(int fd);

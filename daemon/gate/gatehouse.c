@@ -101,8 +101,8 @@ gatehouse_main(void)
 	const struct rlimit descriptors = { 16, 16 };
 	int r;
 
-	role_set_name("ftd-gatehouse");
-	role_reset_signals();
+	if (role_begin("ftd-gatehouse") < 0)
+		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &world.config) < 0)
 		return ROLE_EXIT_SETUP;
 	rolelog_init(ROLE_FD_LOG, world.config->log_level);

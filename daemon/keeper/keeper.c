@@ -130,8 +130,8 @@ keeper_main(void)
 {
 	int r;
 
-	role_set_name("ftd-keeper");
-	role_reset_signals();
+	if (role_begin("ftd-keeper") < 0)
+		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &config) < 0)
 		return ROLE_EXIT_SETUP;
 	rolelog_init(ROLE_FD_LOG, config->log_level);

@@ -148,9 +148,9 @@ sessionhouse_main(void)
 {
 	int r;
 
-	role_set_name("ftd-sessionhouse");
-	role_reset_signals();
-	r = take_maps();
+	r = role_begin("ftd-sessionhouse");
+	if (r == 0)
+		r = take_maps();
 	if (r < 0)
 		return ROLE_EXIT_SETUP;
 	prepare_libraries();

@@ -1,11 +1,12 @@
 """A session that a stranger has taken over tries everything: nothing of it may work, and others do not notice."""
 import contextlib
 import os
+import socket
 
 import pytest
 
 import taken
-from harness import children, name_of
+from harness import children, name_of, until
 
 
 @pytest.fixture
@@ -60,3 +61,23 @@ def test_memory(ftd, capsys):
     with taken.undisturbed(ftd):
         taken.attempts(ftd, taken.session, results, "memory")
     results.show(capsys)
+
+
+def test_sockets(ftd, capsys):
+    results = taken.Results()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, socket.create_server(("127.0.0.1", 0)) as server:
+        path = str(ftd.dir / "outside/journal")
+        journal.bind(path)
+        os.chmod(path, 0o777)
+        with taken.undisturbed(ftd):
+            taken.attempts(ftd, taken.session, results, "sockets", path=path, port=server.getsockname()[1])
+        results.show(capsys, also={"connect by fast open": "EISCONN"})
+        for sock in (journal, server):
+            sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            journal.recv(100)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    with ftd.client() as client:
+        client.put("/told", b"x")
+    until(lambda: "upload /told" in ftd.errors, 5, "a word in the log")
