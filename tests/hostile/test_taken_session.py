@@ -63,6 +63,13 @@ def test_memory(ftd, capsys):
     results.show(capsys)
 
 
+def test_kernel(ftd, capsys):
+    results = taken.Results()
+    with taken.undisturbed(ftd):
+        taken.attempts(ftd, taken.session, results, "kernel")
+    results.show(capsys)
+
+
 def test_sockets(ftd, capsys):
     results = taken.Results()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, socket.create_server(("127.0.0.1", 0)) as server:
