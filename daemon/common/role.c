@@ -20,6 +20,8 @@ role_begin(const char *name)
 {
 	role_set_name(name);
 	role_reset_signals();
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		return -errno;
 	return sandbox_guard(ROLE_FD_LOG);
 }
 

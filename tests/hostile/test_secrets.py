@@ -1,0 +1,50 @@
+"""Memory and arguments of the daemon's processes tell nothing to others, not even to those of the same user."""
+import os
+import pwd
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import children, name_of
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
+LOOK = """
+import ctypes, sys
+pid = int(sys.argv[1])
+for name in ("mem", "maps", "environ", "fd/0"):
+    try:
+        open(f"/proc/{pid}/{name}", "rb").close()
+        print("open", name)
+    except OSError:
+        pass
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(0x4206, pid, 0, 0) == 0:
+    print("traced")
+"""
+
+
+@pytest.fixture
+def roles(make_ftd):
+    """A daemon that runs as nobody, with a gate, a pump and a session at work."""
+    ftd = make_ftd(user="nobody")
+    with ftd.secure() as client, ftd.connect() as silent:
+        client.put("/f", b"x")
+        silent.sock.sendall(b"\x10")
+        yield children(ftd.pid)
+
+
+def test_same_user_cannot_look_into_roles(roles):
+    assert {"ftd-gatehouse", "ftd-gate", "ftd-session"} <= {name_of(pid) for pid in roles}
+    for pid in roles:
+        assert pwd.getpwuid(int(Path(f"/proc/{pid}/status").read_text().split("Uid:")[1].split()[0])).pw_name == "nobody"
+        seen = subprocess.run([sys.executable, "-c", LOOK, str(pid)], user="nobody", capture_output=True, text=True,
+                              check=True, timeout=20)
+        assert seen.stdout == "", f"{name_of(pid)}: {seen.stdout}"
+
+
+def test_arguments_are_the_role_and_nothing_else(roles):
+    for pid in roles:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        assert words[:2] == [b"ftd", b"--role"] and words[2].isalpha() and words[3:] == [b""], words
