@@ -318,3 +318,19 @@ tls_client_start(struct wire *w, const struct tls_client_options *o, struct tls_
 	ERR_clear_error();
 	return r;
 }
+
+int
+tls_client_binding(const struct wire *w, uint8_t ret[TLS_CLIENT_BINDING])
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+	const struct tls_layer *t = w->layer_state;
+	uint8_t bytes[TLS_CLIENT_BINDING];
+
+	if (w->layer != &tls_layer || SSL_version(t->ssl) != TLS1_3_VERSION)
+		return -EOPNOTSUPP;
+	if (SSL_export_keying_material(t->ssl, bytes, sizeof(bytes), label, sizeof(label) - 1, NULL,
+				       0, 0) != 1)
+		return -EIO;
+	memcpy(ret, bytes, sizeof(bytes));
+	return 0;
+}

@@ -38,3 +38,8 @@ struct tls_client_result {
  * -EPROTO: the handshake failed (reason), -EPIPE, -ETIMEDOUT, -EINTR, -errno. */
 int
 tls_client_start(struct wire *w, const struct tls_client_options *o, struct tls_client_result *ret);
+
+/* Bytes that both ends of w's TLS know, and nobody else, and that no other connection has: what a
+ * login signs (RFC 9266, tls-exporter). -EOPNOTSUPP: w does not speak TLS 1.3, -EIO. */
+enum { TLS_CLIENT_BINDING = 32 };
+int tls_client_binding(const struct wire *w, uint8_t ret[TLS_CLIENT_BINDING]);

@@ -61,6 +61,8 @@ int wire_connect_unix(struct wire *w, const char *path, uint64_t timeout_usec);
 
 /* Queues a frame; sends when enough has gathered. 0 or -errno. */
 int wire_put(struct wire *w, json_t *object);
+/* Sends a frame that holds a secret, of which nothing stays here but in object. 0 or -errno. */
+int wire_put_secret(struct wire *w, json_t *object);
 /* Queues body bytes behind a frame (large ones go straight to the socket). */
 int wire_put_body(struct wire *w, const void *data, size_t len);
 /* Sends all that is queued; what the server sends meanwhile is kept (4 MiB, then it waits).
