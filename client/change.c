@@ -34,46 +34,41 @@ ask_one(struct client *c, const struct url *url, json_t *rq, const char *name, b
 	return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 }
 
-static json_t *
-with_flag(json_t *rq, const char *key, bool wanted)
+/* The same request for each operand, with key where it is wanted. */
+static int
+ask_each(struct client *c, int argc, char **argv, const char *opt, const char *key, bool wanted,
+	 bool repeatable)
 {
-	if (rq != NULL && wanted)
-		(void)json_object_set_new(rq, key, json_true());
-	return rq;
+	auto_free struct url *urls = NULL;
+	int status, r = 0;
+
+	urls = command_urls(c, argc, argv, &status);
+	if (urls == NULL)
+		return status;
+	for (int i = 0; r == 0 && i < argc; i++) {
+		json_t *rq = session_request(opt, &urls[i]);
+
+		if (rq != NULL && wanted)
+			(void)json_object_set_new(rq, key, json_true());
+		r = ask_one(c, &urls[i], rq, argv[i], repeatable);
+	}
+	return 0;
 }
 
 int
 command_mkdir(struct client *c, int argc, char **argv)
 {
 	bool parents = options_has(&c->options, OPTION_BIT(parents));
-	auto_free struct url *urls = NULL;
-	int status, r = 0;
 
-	urls = command_urls(c, argc, argv, &status);
-	if (urls == NULL)
-		return status;
-	for (int i = 0; r == 0 && i < argc; i++)
-		r = ask_one(c, &urls[i],
-			    with_flag(session_request("mkdir", &urls[i]), "parents", parents),
-			    argv[i], parents);
-	return 0;
+	return ask_each(c, argc, argv, "mkdir", "parents", parents, parents);
 }
 
 int
 command_rm(struct client *c, int argc, char **argv)
 {
 	bool recursive = options_has(&c->options, OPTION_BIT(recursive));
-	auto_free struct url *urls = NULL;
-	int status, r = 0;
 
-	urls = command_urls(c, argc, argv, &status);
-	if (urls == NULL)
-		return status;
-	for (int i = 0; r == 0 && i < argc; i++)
-		r = ask_one(c, &urls[i],
-			    with_flag(session_request("remove", &urls[i]), "recursive", recursive),
-			    argv[i], false);
-	return 0;
+	return ask_each(c, argc, argv, "remove", "recursive", recursive, false);
 }
 
 /* Is the target a directory that things go into? 1, 0, or negative (f). */
@@ -135,7 +130,7 @@ move_all(struct client *c, int argc, char **argv, const char *opt)
 	target = &urls[argc - 1];
 	for (int i = 0; i < argc - 1; i++)
 		if (!url_same_server(&urls[i], target))
-			return command_usage(c, "all addresses must be on one server");
+			return command_usage(c, "all addresses must be on one server, of one user");
 	into = target_is_directory(c, target, &f);
 	if (into == 0 && argc > 2)
 		into =

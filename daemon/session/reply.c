@@ -66,11 +66,12 @@ json_t *
 reply_error_object(int r, const char *message, json_t *extra)
 {
 	auto_json json_t *answer = extra != NULL ? extra : json_object();
+	const char *code = err_code(r);
 
-	if (message == NULL)
-		message = err_text(r);
+	if (message == NULL) /* one sentence for a code, whatever the kernel called it */
+		message = err_text(err_from_code(code));
 	if (json_object_set_new(answer, "status", json_string("error")) < 0 ||
-	    json_object_set_new(answer, "code", json_string(err_code(r))) < 0 ||
+	    json_object_set_new(answer, "code", json_string(code)) < 0 ||
 	    json_object_set_new(answer, "message", json_string(message)) < 0)
 		return NULL;
 	return take_ptr(answer);

@@ -576,7 +576,8 @@ def test_changes_on_the_server(ftd):
     assert ftd.ft("mkdir", f"{url}/a", check=False).returncode == 8
     ftd.ft("cp", f"{url}/f", f"{url}/a")
     ftd.ft("cp", f"{url}/f", f"{url}/g")
-    assert ftd.ft("mv", f"{url}/g", f"{url}/f", check=False).returncode == 8
+    taken = ftd.ft("mv", f"{url}/g", f"{url}/f", check=False)
+    assert taken.returncode == 8 and "the name is taken" in taken.stderr
     ftd.ft("mv", "--if-exists", "replace", f"{url}/g", f"{url}/f")
     ftd.ft("mv", f"{url}/f", f"{url}/a/b/")
     assert (ftd.root / "a/b/f").read_text() == (ftd.root / "a/f").read_text() == "f"
