@@ -34,6 +34,7 @@ static const struct message_field answer_fields[] = {
 	STRING("digest", digest, 256),
 	STRING("phase", phase, 64),
 	STRING("after", after, 65536),
+	STRING("user", user, 64),
 	NUMBER("body", body, ANSWER_BODY_MAX),
 	NUMBER("hole", hole, INT64_MAX),
 	FLAG("more", more),

@@ -17,7 +17,7 @@ enum { ANSWER_BODY_MAX = 64 << 20, ANSWER_NAME_MAX = 4095, ANSWER_ETAG_MAX = 256
 /* What any frame may have. Strings are borrowed from object. */
 struct answer {
 	json_t *object; /* owned */
-	struct message_str status, code, message, digest, phase, after;
+	struct message_str status, code, message, digest, phase, after, user;
 	uint64_t id, body, hole, retry_after_ms;
 	bool more, close, unchanged;
 	uint64_t has; /* ANSWER_HAS_* */

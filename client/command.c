@@ -14,7 +14,8 @@
 #define OPTIONS_COMMON                                                                             \
 	(OPTION_BIT(retry_for) | OPTION_BIT(timeout) | OPTION_BIT(plain) | OPTION_BIT(json) |      \
 	 OPTION_BIT(tls) | OPTION_BIT(ca) | OPTION_BIT(pin) | OPTION_BIT(cert) | OPTION_BIT(key) | \
-	 OPTION_BIT(quiet) | OPTION_BIT(verbose) | OPTION_BIT(help))
+	 OPTION_BIT(identity) | OPTION_BIT(password_command) | OPTION_BIT(quiet) |                 \
+	 OPTION_BIT(verbose) | OPTION_BIT(help))
 #define OPTIONS_TRANSFER                                                                   \
 	(OPTIONS_COMMON | OPTION_BIT(if_exists) | OPTION_BIT(digest) | OPTION_BIT(limit) | \
 	 OPTION_BIT(include) | OPTION_BIT(exclude) | OPTION_BIT(no_progress))
@@ -58,6 +59,12 @@ command_usage(const struct client *c, const char *format, ...)
 	return STATUS_USAGE;
 }
 
+int
+command_bad_url(const struct client *c, const char *text, const char *why)
+{
+	return command_usage(c, "%s: %s", url_has_password(text) ? "the address" : text, why);
+}
+
 struct url *
 command_urls(struct client *c, int n, char **names, int *ret_status)
 {
@@ -69,7 +76,7 @@ command_urls(struct client *c, int n, char **names, int *ret_status)
 		return NULL;
 	for (int i = 0; i < n; i++)
 		if (hosts_resolve(names[i], &urls[i], &why) < 0) {
-			*ret_status = command_usage(c, "%s: %s", names[i], why);
+			*ret_status = command_bad_url(c, names[i], why);
 			free(urls);
 			return NULL;
 		}

@@ -58,6 +58,9 @@ int command_main(int argc, char **argv);
 int command_usage(const struct client *c, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* The same about an address, which is shown unless there may be a password in it. */
+int command_bad_url(const struct client *c, const char *text, const char *why);
+
 /* The addresses of n operands; the caller frees. NULL: told already, *ret_status is the exit
  * status. */
 struct url *command_urls(struct client *c, int n, char **names, int *ret_status);

@@ -83,13 +83,17 @@ connect_server(struct session *s, struct failure *f)
 {
 	int r;
 
-	session_close(s);
-	r = open_connection(s, f);
-	if (r < 0)
-		return r;
-	s->open = true;
-	s->connection++;
-	r = greet(s, f);
+	do {
+		session_close(s);
+		r = open_connection(s, f);
+		if (r < 0)
+			return r;
+		s->open = true;
+		s->connection++;
+		r = greet(s, f);
+		if (r == 0)
+			r = auth_log_in(s, f);
+	} while (r > 0);
 	if (r < 0) {
 		session_close(s);
 		return r;

@@ -3,8 +3,8 @@
 
 #include "client/session.h"
 
-/* Connects anew to the server of the session, secured as is due, and says hello. 0, or negative
- * with f; then nothing is open. */
+/* Connects anew to the server of the session, secured as is due, says hello and logs in. 0, or
+ * negative with f; then nothing is open. */
 int connect_server(struct session *s, struct failure *f);
 
 /* Opens a TCP connection to u. 0, or negative with f. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "client/answer.h"
 #include "client/interrupt.h"
@@ -47,6 +48,9 @@ failure_server(struct failure *f, const struct answer *a)
 		(void)failure_set(f, FAILURE_ITEM, err_exit_status(known), known, "%s",
 				  err_text(err_from_code(known)));
 	}
+	if (strcmp(known, "auth_required") == 0)
+		(void)failure_set(f, FAILURE_ITEM, f->status, known,
+				  "the server wants to know who you are: ft://USER@HOST/...");
 	if (a->has & ANSWER_HAS_RETRY) {
 		f->again = true;
 		f->after_usec = a->retry_after_ms * USEC_PER_MSEC;

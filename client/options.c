@@ -135,6 +135,12 @@ take(struct options *o, int row, const char *text)
 	case OPTION_key:
 		o->key = text;
 		return 0;
+	case OPTION_identity:
+		o->identity = text;
+		return 0;
+	case OPTION_password_command:
+		o->password_command = text;
+		return 0;
 	case OPTION_pin:
 		return fingerprint_parse(text, o->pin);
 	case OPTION_include:
@@ -192,7 +198,8 @@ check_tls(const struct options *o, char *why)
 	const char *wrong = NULL;
 
 	if (options_has(o, OPTION_BIT(plain)) && options_want_tls(o))
-		wrong = "--plain means no TLS: it goes with none of --tls, --ca, --pin, --cert";
+		wrong = "--plain means no TLS: it goes with none of --tls, --ca, --pin, --cert, "
+			"--identity";
 	else if (o->key != NULL && o->cert == NULL)
 		wrong = "--key is the key of a certificate: --cert is missing";
 	if (wrong == NULL)
@@ -247,8 +254,8 @@ options_has(const struct options *o, uint32_t bits)
 bool
 options_want_tls(const struct options *o)
 {
-	return options_has(o,
-			   OPTION_BIT(tls) | OPTION_BIT(ca) | OPTION_BIT(pin) | OPTION_BIT(cert));
+	return options_has(o, OPTION_BIT(tls) | OPTION_BIT(ca) | OPTION_BIT(pin) |
+				  OPTION_BIT(cert) | OPTION_BIT(identity));
 }
 
 static bool

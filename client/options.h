@@ -43,6 +43,7 @@ struct options {
 	uint64_t timeout_usec; /* as given */
 	const char *check;
 	const char *ca, *cert, *key;
+	const char *identity, *password_command;
 	char pin[FINGERPRINT_MAX]; /* "": none given */
 	const char *include[OPTIONS_GLOBS_MAX], *exclude[OPTIONS_GLOBS_MAX];
 	size_t n_include, n_exclude;

@@ -93,7 +93,7 @@ command_pin(struct client *c, int argc, char **argv)
 	int r;
 
 	if (url_parse_host(argv[0], &url, &why) < 0)
-		return command_usage(c, "%s: %s", argv[0], why);
+		return command_bad_url(c, argv[0], why);
 	if (argc > 1 && removes)
 		return command_usage(c, "--remove takes the host alone");
 	if (argc > 1 && fingerprint_parse(argv[1], fingerprint) < 0)

@@ -203,7 +203,7 @@ command_ping(struct client *c, int argc, char **argv)
 
 	(void)argc;
 	if (url_parse_host(argv[0], &url, &why) < 0)
-		return command_usage(c, "%s: %s", argv[0], why);
+		return command_bad_url(c, argv[0], why);
 	fd = open_socket(&url, &gai);
 	if (fd < 0) {
 		(void)failure_set(&f, FAILURE_STOP, STATUS_CONNECT, "connect", "%s",

@@ -27,6 +27,7 @@ session_init(struct session *s, const struct options *o, struct report *report)
 	if (options_has(o, OPTION_BIT(timeout)))
 		s->timeout_usec = o->timeout_usec;
 	identity_init(&s->identity, o, report);
+	auth_init(&s->auth, o, report);
 	retry_init(&s->retry, retry_usec);
 }
 
@@ -42,6 +43,7 @@ void
 session_done(struct session *s)
 {
 	session_close(s);
+	auth_forget(&s->auth);
 }
 
 /* What is said while one waits for something else; text of the server, for people. */
@@ -166,8 +168,10 @@ session_poll_for(struct session *s, uint64_t id, struct answer *ret, struct fail
 	return 1;
 }
 
-int
-session_send(struct session *s, json_t *request, struct failure *f)
+/* Takes request over. */
+static int
+send_by(int (*put)(struct wire *w, json_t *object), struct session *s, json_t *request,
+	struct failure *f)
 {
 	auto_json json_t *owned = request;
 	int r;
@@ -177,8 +181,20 @@ session_send(struct session *s, json_t *request, struct failure *f)
 	if (owned == NULL ||
 	    json_object_set_new(owned, "id", json_integer((json_int_t)++s->last_id)) < 0)
 		return failure_connection(f, -ENOMEM);
-	r = wire_put(&s->wire, owned);
+	r = put(&s->wire, owned);
 	return r < 0 ? failure_connection(f, r) : 0;
+}
+
+int
+session_send(struct session *s, json_t *request, struct failure *f)
+{
+	return send_by(wire_put, s, request, f);
+}
+
+int
+session_send_secret(struct session *s, json_t *request, struct failure *f)
+{
+	return send_by(wire_put_secret, s, json_incref(request), f);
 }
 
 int
@@ -301,6 +317,8 @@ session_open(struct session *s, const struct url *url, struct failure *f)
 
 	if (s->open && url_same_server(&s->url, url))
 		return 0;
+	if (!url_same_server(&s->url, url))
+		auth_forget(&s->auth);
 	s->url = *url;
 	r = connect_server(s, f);
 	return r < 0 && f->scope == FAILURE_CONNECTION ? session_again(s, f) : r;

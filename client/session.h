@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "client/answer.h"
+#include "client/auth.h"
 #include "client/failure.h"
 #include "client/identity.h"
 #include "client/report.h"
@@ -27,6 +28,7 @@ struct session {
 	bool plain;          /* the user trusts the network */
 	bool tls;            /* the user wants TLS, even to this machine */
 	struct identity identity;
+	struct auth auth;
 	uint64_t timeout_usec;
 	uint64_t last_id; /* of the request sent last */
 	struct retry retry;
@@ -52,6 +54,8 @@ void session_close(struct session *s);
 
 /* Sends with an id of its own (session's last_id). Takes request over; NULL is "no memory". */
 int session_send(struct session *s, json_t *request, struct failure *f);
+/* The same for one that holds a secret, which is borrowed: the caller wipes it. */
+int session_send_secret(struct session *s, json_t *request, struct failure *f);
 /* The bytes that the request announced. */
 int session_send_body(struct session *s, const void *body, size_t len, struct failure *f);
 /* A frame that continues an upload, and its bytes: no id. Takes frame over. */

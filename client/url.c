@@ -18,6 +18,17 @@ url_is(const char *text)
 	return strncasecmp(text, scheme, strlen(scheme)) == 0;
 }
 
+bool
+url_has_password(const char *text)
+{
+	const char *colon;
+
+	if (url_is(text))
+		text += strlen(scheme);
+	colon = strchr(text, ':');
+	return colon != NULL && strchr(colon, '@') != NULL;
+}
+
 static int
 parse_port(const char *text, uint16_t *ret)
 {
@@ -42,14 +53,36 @@ copy_host(struct url *u, const char *from, size_t len)
 	return 0;
 }
 
-/* "host", "host:port", "[v6]", "[v6]:port"; nothing may follow. */
+/* Takes "user@" off the front of *text, if it is there. */
+static int
+take_user(const char **text, struct url *u, const char **ret_why)
+{
+	const char *at = strchr(*text, '@');
+	size_t len = at != NULL ? (size_t)(at - *text) : 0;
+
+	if (at == NULL)
+		return 0;
+	*ret_why = "a password has no place in an address, where others see it: leave it out, "
+		   "and you are asked for it (ft(1) knows other ways)";
+	if (memchr(*text, ':', len) != NULL)
+		return -EINVAL;
+	*ret_why = "what stands before '@' is no user: 1 to 32 of a-z 0-9 _ . -, not beginning "
+		   "with . or -";
+	if (!users_name_is_valid(*text, len))
+		return -EINVAL;
+	memcpy(u->user, *text, len);
+	u->user[len] = '\0';
+	*text = at + 1;
+	return 0;
+}
+
+/* "host", "host:port", "[v6]", "[v6]:port", all perhaps behind "user@"; nothing may follow. */
 static int
 parse_authority(const char *text, struct url *u, const char **ret_why)
 {
 	const char *end, *rest;
 
-	*ret_why = "this version knows no users: leave out what stands before '@'";
-	if (strchr(text, '@') != NULL)
+	if (take_user(&text, u, ret_why) < 0)
 		return -EINVAL;
 	*ret_why = "the host is missing or cannot be a host";
 	if (*text == '[') {
@@ -117,7 +150,7 @@ url_set_path(struct url *u, const char *name)
 int
 url_parse_host(const char *text, struct url *ret, const char **ret_why)
 {
-	char authority[URL_HOST_MAX + 16];
+	char authority[USER_NAME_MAX + URL_HOST_MAX + 16];
 	struct url u = { .directory = true };
 	size_t len;
 	int r;
@@ -125,7 +158,7 @@ url_parse_host(const char *text, struct url *ret, const char **ret_why)
 	if (url_is(text))
 		text += strlen(scheme);
 	len = strcspn(text, "/");
-	*ret_why = "the host is too long";
+	*ret_why = "what stands before the path is too long";
 	if (len >= sizeof(authority))
 		return -EINVAL;
 	memcpy(authority, text, len);
@@ -196,7 +229,8 @@ url_leaf(const struct url *u)
 bool
 url_same_server(const struct url *a, const struct url *b)
 {
-	return a->port == b->port && strcasecmp(a->host, b->host) == 0;
+	return a->port == b->port && strcasecmp(a->host, b->host) == 0 &&
+	       strcmp(a->user, b->user) == 0;
 }
 
 bool

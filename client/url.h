@@ -1,6 +1,6 @@
 /*
- * Addresses as people write them: ft://host[:port]/path, or name:/path where name is a section of
- * the user's configuration (client/hosts.h). Pure; fuzzed by its unit test's table.
+ * Addresses as people write them: ft://[user@]host[:port]/path, or name:/path where name is a
+ * section of the user's configuration (client/hosts.h). Pure; fuzzed by its unit test's table.
  */
 #pragma once
 
@@ -8,10 +8,12 @@
 #include <stdint.h>
 
 #include "lib/path.h"
+#include "lib/users.h"
 
 enum { URL_HOST_MAX = 255, URL_PORT = 8001, URL_TEXT_MAX = 4 * PATH_BYTES_MAX };
 
 struct url {
+	char user[USER_NAME_MAX + 1]; /* "": nobody logs in */
 	char host[URL_HOST_MAX + 1];
 	uint16_t port;
 	bool plain;     /* the configuration says that the network is trusted */
@@ -27,7 +29,11 @@ int url_parse(const char *text, struct url *ret, const char **ret_why);
 /* Whether text begins with "ft://". */
 bool url_is(const char *text);
 
-/* Reads "host", "host:port", "[::1]:port" or any ft:// address (its path is ignored). -EINVAL. */
+/* Whether there may be a password in text, so that it must not be shown to others. */
+bool url_has_password(const char *text);
+
+/* Reads "host", "user@host", "host:port", "[::1]:port" or any ft:// address (its path is ignored).
+ * -EINVAL. */
 int url_parse_host(const char *text, struct url *ret, const char **ret_why);
 
 /* Sets the path from the len bytes of name as they are (no %XX). -FTD_E_bad_name. */
@@ -43,6 +49,7 @@ char *url_path(const struct url *u, char dst[URL_PATH_TEXT_MAX]);
 /* Last component of the path; "" for the root. */
 const char *url_leaf(const struct url *u);
 
+/* Whether one connection does for both: the same server, and the same user. */
 bool url_same_server(const struct url *a, const struct url *b);
 
 /* Whether the host is this machine, told by its name alone. */

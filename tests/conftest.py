@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-pytest.register_assert_rewrite("wire", "harness", "taken")
+pytest.register_assert_rewrite("wire", "harness", "ftuser", "taken")
 import harness  # noqa: E402  (found through the lines above)
 
 

@@ -60,7 +60,18 @@ refuses_what_is_no_address(void **state)
 		"ft://h:65536/",
 		"ft://h:x/",
 		"ft://h:/",
-		"ft://user@h/",
+		"ft://@h/",
+		"ft://user:secret@h/",
+		"ft://user:@h/",
+		"ft://:secret@h/",
+		"ft://User@h/",
+		"ft://-user@h/",
+		"ft://us er@h/",
+		"ft://us%20er@h/",
+		"ft://a@b@h/",
+		"ft://user@/",
+		"ft://user@",
+		"ft://user1234567890123456789012345678x@h/",
 		"ft://[::1/",
 		"ft://[::1]x/",
 		"ft://[]/",
@@ -85,6 +96,70 @@ refuses_what_is_no_address(void **state)
 		if (url_parse(bad[i], &u, &why) != -EINVAL || why == NULL || u.port != 4711)
 			fail_msg("\"%s\" was taken", bad[i]);
 	}
+}
+
+static void
+reads_users(void **state)
+{
+	static const struct {
+		const char *text, *user, *host;
+		uint16_t port;
+	} rows[] = {
+		{ "ft://h/a@b", "", "h", 8001 },
+		{ "ft://alice@h/", "alice", "h", 8001 },
+		{ "ft://alice@h:7/a@b", "alice", "h", 7 },
+		{ "ft://_a.b-9@[::1]:12/x", "_a.b-9", "::1", 12 },
+		{ "ft://user123456789012345678901234567x@h", "user123456789012345678901234567x",
+		  "h", 8001 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *why = "";
+		struct url u;
+
+		if (url_parse(rows[i].text, &u, &why) < 0)
+			fail_msg("%s: %s", rows[i].text, why);
+		assert_string_equal(u.user, rows[i].user);
+		assert_string_equal(u.host, rows[i].host);
+		assert_int_equal(u.port, rows[i].port);
+	}
+}
+
+static void
+one_connection_is_for_one_user(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} rows[] = {
+		{ "ft://h/a", "ft://H:8001/b", true },
+		{ "ft://alice@h/a", "ft://alice@h/b", true },
+		{ "ft://alice@h", "ft://bob@h", false },
+		{ "ft://alice@h", "ft://h", false },
+		{ "ft://h:1", "ft://h:2", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		const char *why;
+		struct url a, b;
+
+		assert_int_equal(url_parse(rows[i].a, &a, &why), 0);
+		assert_int_equal(url_parse(rows[i].b, &b, &why), 0);
+		assert_int_equal(url_same_server(&a, &b), rows[i].same);
+	}
+}
+
+static void
+a_password_is_not_to_be_shown(void **state)
+{
+	(void)state;
+	assert_true(url_has_password("ft://alice:secret@h/"));
+	assert_true(url_has_password("ft://alice:sec/ret@h/"));
+	assert_true(url_has_password("alice:secret@h"));
+	assert_false(url_has_password("ft://alice@h:7/x"));
+	assert_false(url_has_password("nas:photos"));
 }
 
 static void
@@ -149,7 +224,7 @@ static void
 finds_hosts_of_the_configuration(void **state)
 {
 	static const char text[] = "# mine\n[one]\nurl = ft://one.example\n\n"
-				   " [ two ] \n plain=yes\nurl=ft://two.example:7/home\n";
+				   " [ two ] \n plain=yes\nurl=ft://bob@two.example:7/home\n";
 	char copy[sizeof(text)];
 	unsigned line;
 	struct url u;
@@ -163,6 +238,7 @@ finds_hosts_of_the_configuration(void **state)
 	assert_int_equal(hosts_find(copy, "two", &u, &line), 0);
 	assert_int_equal(u.port, 7);
 	assert_string_equal(u.path, "home");
+	assert_string_equal(u.user, "bob");
 	assert_true(u.plain);
 	memcpy(copy, text, sizeof(text));
 	assert_int_equal(hosts_find(copy, "three", &u, &line), -ENOENT);
@@ -199,6 +275,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_addresses),
 		cmocka_unit_test(refuses_what_is_no_address),
+		cmocka_unit_test(reads_users),
+		cmocka_unit_test(one_connection_is_for_one_user),
+		cmocka_unit_test(a_password_is_not_to_be_shown),
 		cmocka_unit_test(bounds_lengths),
 		cmocka_unit_test(tells_loopback_by_name),
 		cmocka_unit_test(finds_hosts_of_the_configuration),

@@ -305,6 +305,37 @@ writing_ahead_never_locks(void **state)
 	assert_true(ended_well(thread));
 }
 
+static uint8_t bound[TLS_CLIENT_BINDING];
+
+static bool
+bind_and_say_one(SSL *ssl)
+{
+	static const char label[] = "EXPORTER-Channel-Binding";
+
+	return SSL_export_keying_material(ssl, bound, sizeof(bound), label, strlen(label), NULL, 0,
+					  0) == 1 &&
+	       say_one(ssl);
+}
+
+static void
+both_ends_know_what_binds_to_the_connection(void **state)
+{
+	static const uint8_t untouched[TLS_CLIENT_BINDING];
+	uint8_t binding[TLS_CLIENT_BINDING] = { 0 };
+	server_fn rest = bind_and_say_one;
+	pthread_t thread = run_server(&rest);
+
+	(void)state;
+	assert_int_equal(tls_client_binding(&wire, binding), -EOPNOTSUPP);
+	assert_memory_equal(binding, untouched, sizeof(binding));
+	assert_int_equal(start(fingerprint), 0);
+	get_one();
+	assert_int_equal(tls_client_binding(&wire, binding), 0);
+	assert_true(ended_well(thread));
+	assert_memory_equal(binding, bound, sizeof(binding));
+	assert_memory_not_equal(binding, untouched, sizeof(binding));
+}
+
 static void
 on_alarm(int signal_number)
 {
@@ -364,6 +395,7 @@ main(void)
 		TEST(nobody_vouches_for_it),
 		TEST(says_its_own_end),
 		TEST(writing_ahead_never_locks),
+		TEST(both_ends_know_what_binds_to_the_connection),
 		TEST(silence_has_a_limit_and_signals_end_it),
 		TEST(plain_answers_stay_readable),
 		TEST(files_must_be_usable),
