@@ -15,7 +15,6 @@
 #include "lib/addr.h"
 #include "lib/err.h"
 #include "lib/own.h"
-#include "lib/prompt.h"
 #include "lib/text.h"
 #include "lib/tls_client.h"
 
@@ -50,7 +49,6 @@ void
 auth_forget(struct auth *a)
 {
 	secret_done(&a->password);
-	a->key_refused = false;
 	json_decref(a->answer);
 	a->answer = NULL;
 }
@@ -79,15 +77,16 @@ take_key(int dir, const char *name, const char *shown, struct attempt *t, struct
 					  : err_text(r));
 }
 
+/* 0, or negative with f. */
 static int
 take_named_key(const struct auth *a, struct attempt *t, struct failure *f)
 {
 	int r = take_key(AT_FDCWD, a->identity, a->identity, t, f);
 
 	if (r == 0)
-		r = failure_set(f, FAILURE_STOP, STATUS_LOCAL, "local", "%s: %s", t->with,
-				err_text(-ENOENT));
-	return r;
+		return failure_set(f, FAILURE_STOP, STATUS_LOCAL, "local", "%s: %s", t->with,
+				   err_text(-ENOENT));
+	return r < 0 ? r : 0;
 }
 
 /* Where there is no TLS, there is nothing that it could sign. */
@@ -96,7 +95,7 @@ take_found_key(const struct session *s, struct attempt *t, struct failure *f)
 {
 	auto_close int dir = -1;
 
-	if (s->wire.layer == NULL || s->auth.key_refused)
+	if (s->wire.layer == NULL)
 		return 0;
 	dir = confdir_open();
 	if (dir < 0)
@@ -105,69 +104,66 @@ take_found_key(const struct session *s, struct attempt *t, struct failure *f)
 	return take_key(dir, AUTH_KEY_FILE, "~/.config/ft/" AUTH_KEY_FILE, t, f);
 }
 
-/* A password that is kept for this server, or that was meant for this run. */
-static int
-take_kept_password(struct session *s, struct failure *f)
-{
-	struct auth *a = &s->auth;
-	const char *file = getenv("FT_PASSWORD_FILE");
-	int r;
-
-	if (a->password.text != NULL)
-		return 1;
-	if (a->command != NULL) {
-		a->password_from = "--password-command";
-		r = password_from_command(a->command, &a->password, f);
-		return r < 0 ? r : 1;
-	}
-	if (file != NULL && *file != '\0') {
-		a->password_from = "FT_PASSWORD_FILE";
-		r = password_from_file(file, &a->password, f);
-		return r < 0 ? r : 1;
-	}
-	a->password_from = "~/.netrc";
-	return password_from_netrc(&s->url, &a->password, f);
-}
-
+/* No server waits for somebody who types: 1, and another connection is needed; 0: there is no
+ * terminal; negative with f. */
 static int
 take_typed_password(struct session *s, struct failure *f)
 {
-	struct auth *a = &s->auth;
-
-	a->password_from = "the terminal";
-	return password_from_terminal(&s->url, a->report, &a->password, f);
+	session_close(s);
+	s->auth.password_from = "the terminal";
+	return password_from_terminal(&s->url, s->auth.report, &s->auth.password, f);
 }
 
-/* 0, or negative with f. */
+/* 0; 1: on the next connection; negative with f. */
 static int
 choose(struct session *s, struct attempt *t, struct failure *f)
 {
 	const struct auth *a = &s->auth;
 	int r;
 
-	if (a->identity != NULL) {
-		r = take_named_key(a, t, f);
-		return r < 0 ? r : 0;
-	}
+	if (a->identity != NULL)
+		return take_named_key(a, t, f);
 	if (a->certificate != NULL) {
 		set_method(t, METHOD_CERTIFICATE, a->certificate);
 		return 0;
 	}
-	r = take_kept_password(s, f);
-	if (r == 0) {
-		r = take_found_key(s, t, f);
-		if (r > 0)
-			return 0;
+	if (a->password.text != NULL) {
+		set_method(t, METHOD_PASSWORD, a->password_from);
+		return 0;
 	}
-	if (r == 0)
-		r = take_typed_password(s, f);
+	r = take_found_key(s, t, f);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = take_typed_password(s, f);
 	if (r == 0)
 		return failure_set(f, FAILURE_STOP, err_exit_status("auth_required"),
 				   "auth_required",
 				   "there is nothing to log in with as %s: no key, no password, no "
 				   "terminal to ask at (ft(1), \"Logging in\")",
 				   s->url.user);
-	set_method(t, METHOD_PASSWORD, a->password_from);
+	return r;
+}
+
+int
+auth_prepare(struct session *s, struct failure *f)
+{
+	const char *file = getenv("FT_PASSWORD_FILE");
+	struct auth *a = &s->auth;
+	int r;
+
+	if (s->url.user[0] == '\0' || a->identity != NULL || a->certificate != NULL ||
+	    a->password.text != NULL)
+		return 0;
+	if (a->command != NULL) {
+		a->password_from = "--password-command";
+		return password_from_command(a->command, &a->password, f);
+	}
+	if (file != NULL && *file != '\0') {
+		a->password_from = "FT_PASSWORD_FILE";
+		return password_from_file(file, &a->password, f);
+	}
+	a->password_from = "~/.netrc";
+	r = password_from_netrc(&s->url, &a->password, f);
 	return r < 0 ? r : 0;
 }
 
@@ -265,20 +261,31 @@ explain_refusal(const struct session *s, const struct attempt *t, struct failure
 	}
 }
 
-/* A failure of the login is one of the connection; a refusal is never answered by another try. */
+/* A refused login is not tried again; but for a key that was merely found, there may be somebody
+ * who types a password. */
+static int
+judge_refusal(struct session *s, const struct attempt *t, int r, struct failure *f)
+{
+	struct failure refusal;
+	int typed;
+
+	explain_refusal(s, t, f);
+	if (!t->found)
+		return r;
+	report_note(s->report, "%s", f->text);
+	refusal = *f;
+	typed = take_typed_password(s, f);
+	if (typed == 0)
+		*f = refusal;
+	return typed != 0 ? typed : r;
+}
+
+/* A failure of the login is one of the connection. */
 static int
 judge_failure(struct session *s, const struct attempt *t, int r, struct failure *f)
 {
-	if (strcmp(f->code, "auth_failed") == 0) {
-		auto_close int tty = t->found ? prompt_open() : -1;
-
-		explain_refusal(s, t, f);
-		if (tty < 0)
-			return r;
-		s->auth.key_refused = true;
-		report_warning(s->report, "%s", f->text);
-		return 1;
-	}
+	if (strcmp(f->code, "auth_failed") == 0)
+		return judge_refusal(s, t, r, f);
 	if (strcmp(f->code, "account_disabled") == 0)
 		return failure_set(f, FAILURE_STOP, f->status, "account_disabled",
 				   "%s is disabled there: only the server's administrator can "
@@ -327,7 +334,7 @@ auth_log_in(struct session *s, struct failure *f)
 		return failure_set(f, FAILURE_STOP, err_exit_status("tls_required"), "tls_required",
 				   "nobody logs in over a network in plain text");
 	r = choose(s, &t, f);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = ask(s, &t, &a, f);
 	if (r < 0)

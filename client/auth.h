@@ -7,8 +7,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 #include <jansson.h>
 
 #include "client/failure.h"
@@ -25,7 +23,6 @@ struct auth {
 	struct report *report;                        /* borrowed */
 	struct secret password;    /* of the user and server at hand: asked for once */
 	const char *password_from; /* where it is from; static */
-	bool key_refused;          /* the key that was found is not taken there */
 	json_t *answer;            /* to the last login; NULL: there was none */
 };
 
@@ -35,6 +32,10 @@ void auth_init(struct auth *a, const struct options *o, struct report *report);
 /* Forgets what belongs to one user at one server: another one is next, or none. */
 void auth_forget(struct auth *a);
 
-/* Logs in the user of the session's address over its new connection, if it has one. 0; 1: the
- * server has closed it, and on the next one something else is tried; negative with f. */
+/* Reads the password that is meant to be used, before there is a server that would have to wait for
+ * it. 0, or negative with f. */
+int auth_prepare(struct session *s, struct failure *f);
+
+/* Logs in the user of the session's address over its new connection, if it has one. 0; 1: a
+ * password was typed, and goes over the next connection; negative with f. */
 int auth_log_in(struct session *s, struct failure *f);

@@ -83,6 +83,10 @@ connect_server(struct session *s, struct failure *f)
 {
 	int r;
 
+	session_close(s);
+	r = auth_prepare(s, f);
+	if (r < 0)
+		return r;
 	do {
 		session_close(s);
 		r = open_connection(s, f);

@@ -131,6 +131,25 @@ def private_kb(pid):
     return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith("Private_"))
 
 
+def memory_count(pid, forms):
+    """How many times one of these byte strings is in the memory of a process."""
+    count = 0
+    with (open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps,
+          open(f"/proc/{pid}/mem", "rb", 0) as mem):
+        for line in maps:
+            where, rights = line.split()[:2]
+            if "r" not in rights or "[v" in line:
+                continue
+            begin, end = (int(x, 16) for x in where.split("-"))
+            try:
+                mem.seek(begin)
+                block = mem.read(end - begin)
+            except (OSError, OverflowError):
+                continue
+            count += sum(block.count(form) for form in forms)
+    return count
+
+
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 

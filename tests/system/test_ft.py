@@ -621,7 +621,7 @@ def test_host_names_of_the_configuration(ftd, local):
     (["get"], 2, "usage: ft get"),
     (["ls", "nowhere"], 2, "no address"),
     (["ls", "ft://localhost/../x"], 2, "path"),
-    (["ls", "ft://user@localhost/"], 2, "users"),
+    (["ls", "ft://user:secret@localhost/"], 2, "no place in an address"),
     (["ls", "--plain", "--tls", "ft://localhost/"], 2, "--plain means no TLS"),
     (["ls", "ft://127.0.0.1:1/"], 3, "cannot connect"),
     (["ls", "--plain", "ft://no-such-host.invalid/"], 3, "no-such-host.invalid"),

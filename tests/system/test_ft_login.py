@@ -9,7 +9,7 @@ import pytest
 
 from ftuser import Certificate, User
 import harness
-from harness import PATIENCE
+from harness import PATIENCE, SANITIZED
 import wire
 
 PASSWORD = "a päss\"word\\ of alice"
@@ -31,6 +31,7 @@ class Server:
 
     def __init__(self, answer=take, certificate=None, ca=None, host="127.0.0.1", cut=0):
         self.answer, self.cut, self.logins, self.others = answer, cut, [], []
+        self.meet = lambda: None  # called when something else than a login is asked
         self.context = None
         if certificate:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -71,6 +72,7 @@ class Server:
                 user = answer["status"] == "ok"
             elif request["opt"] != "hello":
                 self.others.append(request)
+                self.meet()
                 if self.cut > 0:
                     self.cut -= 1
                     return
@@ -150,8 +152,8 @@ def test_a_password_from_a_command(user, serve, tmp_path):
 
 def test_the_command_does_not_eat_what_is_sent(user, serve):
     server = serve()
-    asked = subprocess.run([harness.FT, "df", "--password-command", "cat >&2; echo secret", server.url()], input=b"data",
-                           env=user.env, capture_output=True, timeout=60, check=True)
+    asked = subprocess.run([harness.FT, "df", "--password-command", "cat >&2; echo secret", server.url()],
+                           input=b"data", env=user.env, capture_output=True, timeout=60, check=True)
     assert b"data" not in asked.stderr and server.passwords() == [("alice", "secret")]
 
 
@@ -201,6 +203,24 @@ def test_no_password_stands_in_an_address(user, serve):
             done = user.ft(command, url, status=2)
             assert "alice" not in done.stderr
     assert not server.logins
+
+
+@pytest.mark.skipif(SANITIZED, reason="the address space of a sanitizer is too large to search")
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_password_is_in_memory_once(user, serve, certificates, tls):
+    """It is kept for further connections; nothing else that had it still has it."""
+    server = serve(certificate=certificates["server"] if tls else None)
+    asked, go_on = threading.Event(), threading.Event()
+    server.meet = lambda: asked.set() or go_on.wait(20 * PATIENCE)
+    keep(user.home / ".netrc", "machine 127.0.0.1 login alice password Unguessable-7351-Password\n")
+    with subprocess.Popen([harness.FT, "df", "--ca", certificates["authority"].file, server.url()] if tls else
+                          [harness.FT, "df", server.url()], env=user.env, stdout=subprocess.DEVNULL) as process:
+        assert asked.wait(20 * PATIENCE)
+        try:
+            assert harness.memory_count(process.pid, [b"ssable-7351-Pass"]) == 1
+        finally:
+            go_on.set()
+        assert process.wait(20 * PATIENCE) == 0
 
 
 # --- refusals
@@ -300,7 +320,8 @@ def test_a_key_that_is_not_taken(user, serve, certificates):
 
 def test_a_certificate_says_it_all(user, serve, certificates):
     server = serve(certificate=certificates["server"], ca=certificates["authority"])
-    how = ["--ca", certificates["authority"].file, "--cert", certificates["alice"].file, "--key", certificates["alice"].key]
+    alice = certificates["alice"]
+    how = ["--ca", certificates["authority"].file, "--cert", alice.file, "--key", alice.key]
     user.ft("df", *how, server.url())
     assert set(server.logins[0]) == {"opt", "id"}
     user.ft("df", *how, server.url("bob"), status=5, says='"alice" there, not bob')

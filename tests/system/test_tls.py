@@ -13,7 +13,7 @@ import time
 import pytest
 
 import wire
-from harness import FTD, PATIENCE, SANITIZED, children, name_of, private_kb, run, served, until
+from harness import FTD, PATIENCE, SANITIZED, children, memory_count, name_of, private_kb, run, served, until
 
 CLONE_NEWNET = 0x40000000
 V1_1, V1_2, V1_3 = ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -452,30 +452,13 @@ def run_bytes(*args):
     return subprocess.run([str(a) for a in args], capture_output=True, check=True, timeout=20).stdout
 
 
-def memory_has(pid, forms):
-    with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
-        for line in maps:
-            where, rights = line.split()[:2]
-            if "r" not in rights or "[v" in line:
-                continue
-            begin, end = (int(x, 16) for x in where.split("-"))
-            try:
-                mem.seek(begin)
-                block = mem.read(end - begin)
-            except (OSError, OverflowError):
-                continue
-            if any(form in block for form in forms):
-                return True
-    return False
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root to read the memory of others")
 @pytest.mark.skipif(SANITIZED, reason="the address space of a sanitizer is too large to search")
 def test_nobody_but_gates_has_the_key(ftd):
     forms = key_forms(ftd.dir / "run/tls/key.pem")
     with ftd.secure() as client:
         client.put("/a", b"x")
-        having = {name_of(p) for p in [ftd.pid, *children(ftd.pid)] if memory_has(p, forms)}
+        having = {name_of(p) for p in [ftd.pid, *children(ftd.pid)] if memory_count(p, forms)}
         everybody = {name_of(p) for p in [ftd.pid, *children(ftd.pid)]}
     assert having == {"ftd-gatehouse", "ftd-gate"}  # or the search would find nothing anywhere
     assert {"ftd", "ftd-session", "ftd-sessionhous"} <= everybody  # the kernel cuts names
