@@ -40,16 +40,12 @@ add_number(struct draft *d, const char *key, uint64_t value)
 
 /* The nonce comes back as it came: a string, re-encoded by the JSON writer. */
 static bool
-add_nonce(struct draft *d, const void *request, size_t len)
+add_nonce(struct draft *d, const json_t *question)
 {
-	auto_json json_t *object = NULL;
+	const json_t *nonce = json_object_get(question, "nonce");
 	auto_free char *text = NULL;
 	char piece[8 * ANSWER_NONCE_MAX];
-	const json_t *nonce;
 
-	if (len == 0 || message_parse(request, len, &object) < 0)
-		return true;
-	nonce = json_object_get(object, "nonce");
 	if (!json_is_string(nonce) || json_string_length(nonce) > ANSWER_NONCE_MAX)
 		return true;
 	text = json_dumps(nonce, JSON_ENCODE_ANY);
@@ -70,14 +66,18 @@ answer_make(const struct board_public *state, uint64_t now_usec, const void *req
 	};
 	size_t room = trusted || len > ANSWER_MAX ? ANSWER_MAX : len;
 	struct draft d = { .dst = dst, .max = room > 0 ? room - 1 : 0 };
+	auto_json json_t *question = NULL;
 	uint32_t word = state->state < ARRAY_SIZE(words) ? state->state : BOARD_DRAINING;
 	char version[64];
 
+	if (len > 0 && message_parse(request, len, &question) == 0 &&
+	    json_object_get(question, "status") != NULL)
+		return 0; /* an answer: two servers would never stop */
 	if (!add(&d, words[word]))
 		return 0;
 	(void)snprintf(version, sizeof(version), ",\"version\":\"%s\"", state->version);
 	/* the nonce first: without it the asker cannot tell whose answer it is */
-	(void)(add_nonce(&d, request, len) && add(&d, version) &&
+	(void)(add_nonce(&d, question) && add(&d, version) &&
 	       add_number(&d, "uptime_s", (now_usec - state->started_usec) / USEC_PER_SEC) &&
 	       add_number(&d, "sessions", state->sessions) &&
 	       add_number(&d, "sessions_max", state->sessions_max) &&

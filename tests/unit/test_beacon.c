@@ -97,6 +97,22 @@ nonsense_is_answered_without_a_nonce(void **state)
 }
 
 static void
+an_answer_is_not_answered(void **state)
+{
+	struct board_public p = some_state();
+	char question[ANSWER_REQUEST_MAX], first[ANSWER_MAX], second[ANSWER_MAX];
+	size_t len;
+
+	(void)state;
+	memset(question, ' ', sizeof(question));
+	for (size_t n = 18; n <= sizeof(question); n++) { /* however much there was room for */
+		len = answer_make(&p, 0, question, n, false, first);
+		assert_true(len > 0);
+		assert_int_equal(answer_make(&p, 0, first, len, true, second), 0);
+	}
+}
+
+static void
 a_source_is_answered_so_often_and_others_still_are(void **state)
 {
 	struct beacon_limiter *l = calloc(1, sizeof(*l));
@@ -122,6 +138,7 @@ main(void)
 		cmocka_unit_test(a_trusted_asker_gets_everything_and_its_nonce),
 		cmocka_unit_test(nobody_else_gets_more_than_was_asked),
 		cmocka_unit_test(nonsense_is_answered_without_a_nonce),
+		cmocka_unit_test(an_answer_is_not_answered),
 		cmocka_unit_test(a_source_is_answered_so_often_and_others_still_are),
 	};
 
