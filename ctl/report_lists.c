@@ -157,6 +157,7 @@ report_bans(struct report *r, json_t *answer)
 {
 	static const struct table_column columns[] = {
 		{ "ADDRESS" },
+		{ "KIND" },
 		{ "SINCE" },
 		{ "LEFT", true },
 	};
@@ -169,12 +170,13 @@ report_bans(struct report *r, json_t *answer)
 		return;
 	json_array_foreach (rows, i, row) {
 		add_text(t, row, "address");
+		add_text(t, row, "kind");
 		add_text(t, row, "since");
 		add_ms(t, row, "left_ms");
 	}
 	report_table(r, t);
 	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
-		      json_array_size(rows) == 1 ? "ban" : "bans");
+		      json_array_size(rows) == 1 ? "address" : "addresses");
 }
 
 /* One more word of a list: "password, certificate". */

@@ -132,10 +132,13 @@ const struct verb verb_wait = {
 static int
 kick_ask(const struct options *o, const char *argument, json_t *request)
 {
+	int whom =
+	    (argument != NULL) + (o->value[OPTION_FROM] != NULL) + (o->value[OPTION_USER] != NULL);
+
 	(void)request;
-	if ((argument == NULL) != (o->value[OPTION_FROM] == NULL))
+	if (whom == 1)
 		return EXIT_DONE;
-	(void)fputs("ftctl: kick needs either an ID or --from\n", stderr);
+	(void)fputs("ftctl: kick needs one of ID, --user and --from\n", stderr);
 	return EXIT_USAGE;
 }
 

@@ -113,6 +113,13 @@ struct session *control_find(struct control_request *rq, const char *text, int *
 bool control_has_transfer(const struct session *s);
 bool control_is_stalled(const struct session *s);
 
+/* ---- control_ban.c; of the request what is wrong is refused ---- */
+int control_read_net(struct control_request *rq, const char *text, struct subnet *ret);
+/* When a duration from now is over; key is what the request calls it. */
+int
+control_read_until(struct control_request *rq, const char *key, const char *text, uint64_t *ret);
+int control_add_ban(struct control_request *rq, const struct subnet *net, uint64_t until_usec);
+
 /* ---- control_config.c ---- */
 /* Every problem as a row. 0 or -ENOMEM. */
 int control_problem_rows(const struct config_problems *problems, json_t **ret);

@@ -19,8 +19,8 @@ static const struct message_field ban_fields[] = {
 };
 enum { UNBAN_FIELDS = 1 };
 
-static int
-read_net(struct control_request *rq, const char *text, struct subnet *ret)
+int
+control_read_net(struct control_request *rq, const char *text, struct subnet *ret)
 {
 	char probably[ADDR_TEXT_MAX];
 	int r = subnet_parse(text, ret);
@@ -32,6 +32,27 @@ read_net(struct control_request *rq, const char *text, struct subnet *ret)
 	if (r < 0)
 		return control_refuse(rq, -FTD_E_bad_request, "%s is not an address or a subnet",
 				      text);
+	return 0;
+}
+
+int
+control_read_until(struct control_request *rq, const char *key, const char *text, uint64_t *ret)
+{
+	uint64_t usec;
+
+	if (num_parse_duration(text, &usec) < 0 || usec == 0)
+		return control_refuse(rq, -FTD_E_bad_request,
+				      "%s must be a time as in 30m or 1h, not %s", key, text);
+	*ret = clock_usec() + usec;
+	return 0;
+}
+
+int
+control_add_ban(struct control_request *rq, const struct subnet *net, uint64_t until_usec)
+{
+	if (bans_add(&rq->sup->bans, net, clock_usec(), until_usec) < 0)
+		return control_refuse(rq, -FTD_E_busy, "there are %d bans already; ban subnets",
+				      BANS_MAX);
 	return 0;
 }
 
@@ -57,36 +78,32 @@ static int
 ban_step(struct control_request *rq, json_t *answer)
 {
 	const struct ban_request *args = rq->state;
-	uint64_t now = clock_usec(), usec = 0, until = UINT64_MAX;
+	uint64_t until = UINT64_MAX;
 	struct subnet net;
-	int r = read_net(rq, args->address.data, &net);
+	int r = control_read_net(rq, args->address.data, &net);
 
-	if (r < 0)
-		return r;
-	if (args->duration.data != NULL) {
-		if (num_parse_duration(args->duration.data, &usec) < 0 || usec == 0)
-			return control_refuse(rq, -FTD_E_bad_request,
-					      "for must be a time as in 30m or 1h, not %s",
-					      args->duration.data);
-		until = now + usec;
-	}
-	if (bans_add(&rq->sup->bans, &net, now, until) < 0)
-		return control_refuse(rq, -FTD_E_busy, "there are %d bans already; ban subnets",
-				      BANS_MAX);
-	return set_ban(answer, &net, left_ms(until, now));
+	if (r == 0 && args->duration.data != NULL)
+		r = control_read_until(rq, "for", args->duration.data, &until);
+	if (r == 0)
+		r = control_add_ban(rq, &net, until);
+	return r < 0 ? r : set_ban(answer, &net, left_ms(until, clock_usec()));
 }
 
+/* A ban and what the address owes alike. */
 static int
 unban_step(struct control_request *rq, json_t *answer)
 {
 	const struct ban_request *args = rq->state;
+	uint64_t now = clock_usec();
 	struct subnet net;
-	int r = read_net(rq, args->address.data, &net);
+	size_t lifted;
+	int r = control_read_net(rq, args->address.data, &net);
 
 	if (r < 0)
 		return r;
-	if (bans_remove(&rq->sup->bans, &net, clock_usec()) < 0)
-		return control_refuse(rq, -FTD_E_not_found, "there is no ban of %s",
+	lifted = penalties_lift(&rq->sup->penalties, &net, now);
+	if (bans_remove(&rq->sup->bans, &net, now) < 0 && lifted == 0)
+		return control_refuse(rq, -FTD_E_not_found, "there is no ban or penalty of %s",
 				      args->address.data);
 	return set_ban(answer, &net, control_number(0));
 }
@@ -107,17 +124,48 @@ const struct control_verb control_unban = {
 /* ---- list-bans ---- */
 
 static int
-list_begin(const struct bans *b, uint64_t now, json_t **ret)
+list_row(json_t *rows, const char *kind, const struct subnet *net, int64_t since_real_ns,
+	 json_t *left)
+{
+	json_t *row = json_pack("{s:s, s:o}", "kind", kind, "since", control_time(since_real_ns));
+
+	if (json_array_append_new(rows, row) < 0) {
+		json_decref(left);
+		return -ENOMEM;
+	}
+	return set_ban(row, net, left);
+}
+
+static int
+list_penalties(const struct supervisor *sup, uint64_t now, json_t *rows)
+{
+	const struct penalty_record *r = sup->penalties.list;
+	uint64_t left;
+	int e = 0;
+
+	for (size_t i = 0; e == 0 && i < ARRAY_SIZE(sup->penalties.list); i++) {
+		left = penalties_refused(&r[i], sup->config->penalty, now);
+		if (left > 0)
+			e = list_row(rows, "penalty", &r[i].source, r[i].since_real_ns,
+				     left_ms(now + left, now));
+	}
+	return e;
+}
+
+static int
+list_begin(const struct supervisor *sup, uint64_t now, json_t **ret)
 {
 	auto_json json_t *rows = json_array();
+	const struct ban *b = sup->bans.list;
+	int r = 0;
 
-	for (size_t i = 0; i < b->n; i++) {
-		json_t *row = json_pack("{s:o}", "since", control_time(b->list[i].since_real_ns));
-
-		if (json_array_append_new(rows, row) < 0 ||
-		    set_ban(row, &b->list[i].net, left_ms(b->list[i].until_usec, now)) < 0)
-			return -ENOMEM;
-	}
+	for (size_t i = 0; r == 0 && i < sup->bans.n; i++)
+		r = list_row(rows, "ban", &b[i].net, b[i].since_real_ns,
+			     left_ms(b[i].until_usec, now));
+	if (r == 0)
+		r = list_penalties(sup, now, rows);
+	if (r < 0)
+		return r;
 	*ret = take_ptr(rows);
 	return *ret != NULL ? 0 : -ENOMEM;
 }
@@ -131,7 +179,7 @@ list_bans_step(struct control_request *rq, json_t *answer)
 
 	if (pages->rows == NULL) {
 		bans_expire(&rq->sup->bans, now);
-		r = list_begin(&rq->sup->bans, now, &pages->rows);
+		r = list_begin(rq->sup, now, &pages->rows);
 	}
 	return r < 0 ? r : control_page(pages, answer, "bans");
 }

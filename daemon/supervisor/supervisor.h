@@ -21,6 +21,7 @@
 #include "daemon/supervisor/histogram.h"
 #include "daemon/supervisor/ids.h"
 #include "daemon/supervisor/penalties.h"
+#include "lib/users.h"
 
 struct admission;      /* admission.c */
 struct control;        /* control.c */
@@ -92,7 +93,8 @@ struct session {
 	int pidfd;
 	uint64_t generation;
 	union addr peer;
-	uint32_t tls; /* 0: plain text, 12, 13 */
+	uint32_t tls;                 /* 0: plain text, 12, 13 */
+	char user[USER_NAME_MAX + 1]; /* "": nobody has logged in */
 	int64_t started_real_ns;
 	uint64_t started_usec;
 	enum board_quit quit;     /* ordered */

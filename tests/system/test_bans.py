@@ -22,7 +22,7 @@ def test_ban_and_unban(ftd):
         ftd.ftctl("reload")
         assert refusal(ftd)["code"] == "address_refused"
         [ban] = ftd.ftctl("list-bans", json_out=True)["bans"]
-        assert ban["address"] == "127.0.0.0/8" and ban["left_ms"] is None
+        assert (ban["address"], ban["kind"], ban["left_ms"]) == ("127.0.0.0/8", "ban", None)
         assert "127.0.0.0/8" in ftd.ftctl("list-bans").stdout
         assert ftd.ftctl("unban", "127.0.0.1", check=False).returncode == 7
         ftd.ftctl("unban", "127.0.0.0/8")
@@ -51,3 +51,23 @@ def test_many_bans_in_pages(ftd):
     begin = time.monotonic()
     assert len(ftd.rows("list-bans", "bans")) == 600
     assert time.monotonic() - begin < 5
+
+
+def test_kick_and_ban(ftd):
+    """Who is kicked with a ban does not come back for so long."""
+    with ftd.client() as client:
+        client.list("/")
+        (session,) = ftd.sessions()
+        answer = ftd.ftctl("kick", session["id"], "--ban", "1h", "--reason", "enough", json_out=True)
+        assert answer["sessions"] == [session["id"]]
+        header, _ = client.answer()
+        assert header["code"] == "cancelled" and header["message"] == "enough"
+        assert refusal(ftd)["code"] == "address_refused"
+    assert ftd.ask("list-bans")["bans"][0]["address"] == "127.0.0.1/32"
+    ftd.ftctl("unban", "127.0.0.1")
+    ftd.ftctl("kick", "--from", "192.0.2.0/24", "--ban", "1h")  # also where nobody is yet
+    assert ftd.ask("list-bans")["bans"][0]["address"] == "192.0.2.0/24"
+    for args in (["s1", "--user", "x"], ["--user", "x", "--from", "::/0"], ["--ban", "1h"]):
+        assert ftd.ftctl("kick", *args, check=False).returncode == 2, args
+    assert ftd.ftctl("kick", "--user", "nobody", check=False).returncode == 7
+    served(ftd)

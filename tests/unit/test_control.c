@@ -693,8 +693,9 @@ test_status_tells_the_certificate(void **state)
 	assert_string_equal(text_of(tls, "subject"), "CN = \xc3\xa4");
 	assert_string_equal(text_of(tls, "not_after"), "2001-09-09T01:46:40.000Z");
 	assert_int_equal(number_of(tls, "days_left"), 14);
-	assert_string_equal(text_of(tls, "fingerprint"),
-			    "sha256:ab00000000000000000000000000000000000000000000000000000000000000");
+	assert_string_equal(
+	    text_of(tls, "fingerprint"),
+	    "sha256:ab00000000000000000000000000000000000000000000000000000000000000");
 	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 0);
 	peer_close(&p);
 }
@@ -708,8 +709,8 @@ test_lists_tell_the_version_of_tls(void **state)
 	(void)state;
 	fake_session(1, "::1")->tls = CONFIG_TLS_1_3;
 	answer = ask(&p, "{\"opt\":\"list-sessions\"}");
-	assert_string_equal(
-	    text_of(json_array_get(json_object_get(answer, "sessions"), 0), "tls"), "1.3");
+	assert_string_equal(text_of(json_array_get(json_object_get(answer, "sessions"), 0), "tls"),
+			    "1.3");
 	peer_close(&p);
 }
 
@@ -825,6 +826,69 @@ test_kick_waits(void **state)
 }
 
 static void
+test_kick_a_user(void **state)
+{
+	struct peer p = peer_connect();
+	struct session *alice = fake_session(1, "192.0.2.7"), *bob = fake_session(2, "2001:db8::5");
+
+	(void)state;
+	(void)snprintf(alice->user, sizeof(alice->user), "alice");
+	(void)snprintf(bob->user, sizeof(bob->user), "bob");
+	(void)fake_session(3, "192.0.2.9");
+	assert_refused(&p, "{\"opt\":\"kick\",\"user\":\"carol\"}", "not_found", "carol");
+	assert_refused(&p, "{\"opt\":\"kick\",\"user\":\"bob\",\"ban\":\"soon\"}", "bad_request",
+		       "soon");
+	auto_json json_t *kicked =
+	    ask(&p, "{\"opt\":\"kick\",\"user\":\"bob\",\"ban\":\"10m\",\"no_wait\":true}");
+
+	assert_int_equal(number_of(kicked, "kicked"), 1);
+	assert_int_equal(alice->quit, BOARD_STAY);
+	assert_int_equal(bob->quit, BOARD_QUIT_KICKED);
+	assert_int_equal(fake.sup.bans.n, 1);
+	assert_int_equal(fake.sup.bans.list[0].net.bits, 64); /* what counts as one source */
+	/* the network that was named, also where nobody is */
+	auto_json json_t *nobody =
+	    ask(&p, "{\"opt\":\"kick\",\"from\":\"10.0.0.0/8\",\"ban\":\"10m\"}");
+
+	assert_int_equal(number_of(nobody, "kicked"), 0);
+	assert_int_equal(fake.sup.bans.n, 2);
+	peer_close(&p);
+}
+
+static void
+test_penalties(void **state)
+{
+	struct peer p = peer_connect();
+	socklen_t len;
+	union addr a;
+
+	(void)state;
+	fake.sup.config->penalty = 600 * USEC_PER_SEC;
+	assert_int_equal(addr_parse("2001:db8::5", 1, &a, &len), 0);
+	assert_true(penalties_charge(&fake.sup.penalties, &a, PENALTY_CRASH,
+				     fake.sup.config->penalty, clock_usec()));
+	assert_int_equal(addr_parse("192.0.2.5", 1, &a, &len), 0);
+	assert_false(penalties_charge(&fake.sup.penalties, &a, PENALTY_LOGIN,
+				      fake.sup.config->penalty, clock_usec()));
+	auto_json json_t *banned = ask(&p, "{\"opt\":\"ban\",\"address\":\"192.0.2.0/24\"}");
+	auto_json json_t *list = ask(&p, "{\"opt\":\"list-bans\"}");
+	const json_t *rows = json_object_get(list, "bans");
+
+	assert_string_equal(text_of(banned, "status"), "ok");
+	assert_int_equal(json_array_size(rows), 2); /* who is still served is not there */
+	assert_string_equal(text_of(json_array_get(rows, 0), "kind"), "ban");
+	assert_string_equal(text_of(json_array_get(rows, 1), "kind"), "penalty");
+	assert_string_equal(text_of(json_array_get(rows, 1), "address"), "2001:db8::/64");
+	assert_in_range(number_of(json_array_get(rows, 1), "left_ms"), 70000, 75000);
+	auto_json json_t *lifted = ask(&p, "{\"opt\":\"unban\",\"address\":\"2001:db8::5\"}");
+
+	assert_string_equal(text_of(lifted, "status"), "ok");
+	assert_refused(&p, "{\"opt\":\"unban\",\"address\":\"2001:db8::5\"}", "not_found",
+		       "2001:db8::5");
+	peer_close(&p);
+}
+
+static void
 test_traffic(void **state)
 {
 	struct peer p = peer_connect();
@@ -877,9 +941,9 @@ test_kick_refusals(void **state)
 
 	(void)state;
 	(void)fake_session(1, "192.0.2.7");
-	assert_refused(&p, "{\"opt\":\"kick\"}", "bad_request", "id or from");
+	assert_refused(&p, "{\"opt\":\"kick\"}", "bad_request", "id, from and user");
 	assert_refused(&p, "{\"opt\":\"kick\",\"id\":\"s1\",\"from\":\"::/0\"}", "bad_request",
-		       "id or from");
+		       "id, from and user");
 	assert_refused(&p, "{\"opt\":\"kick\",\"from\":\"10.0.0.1/8\"}", "bad_request",
 		       "10.0.0.0/8");
 	assert_refused(&p, "{\"opt\":\"kick\",\"from\":\"ten\"}", "bad_request", "ten");
@@ -1048,6 +1112,8 @@ main(void)
 		T(test_config_check_of_a_text),
 		T(test_config_show),
 		T(test_kick_waits),
+		T(test_kick_a_user),
+		T(test_penalties),
 		T(test_traffic),
 		T(test_kick_refusals),
 		T(test_reload_is_decided),
