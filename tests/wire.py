@@ -187,3 +187,18 @@ def datagram(port, payload=b'{"nonce":"tests"}', host="127.0.0.1", timeout=5):
         sock.settimeout(timeout)
         sock.sendto(payload, (host, port))
         return sock.recv(2048)
+
+
+def proxy_header(client, server="198.51.100.1", client_port=40000, server_port=8001, command=1, more=b""):
+    """A PROXY header of version 2 that names client; None: no address (UNSPEC)."""
+    if client is None:
+        family, block = 0, b""
+    elif ":" in client:
+        family, pack = 0x21, lambda a: socket.inet_pton(socket.AF_INET6, a)
+        block = pack(client) + pack("::1")
+    else:
+        family, block = 0x11, socket.inet_aton(client) + socket.inet_aton(server)
+    if client is not None:
+        block += struct.pack(">HH", client_port, server_port)
+    block += more
+    return b"\r\n\r\n\0\r\nQUIT\n" + struct.pack(">BBH", 0x20 | command, family, len(block)) + block
