@@ -13,6 +13,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/common/rolelog.h"
+#include "daemon/supervisor/chatter.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/sessions.h"
@@ -32,6 +33,7 @@ struct journal {
 	struct supervisor *sup;
 	int ours, roles; /* the pair */
 	sd_event_source *io;
+	struct chatter chatter;
 };
 
 static bool to_journal;
@@ -298,8 +300,12 @@ text_record(const struct speaker *w, const struct rolelog_record *h, const char 
 {
 	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
 	struct fields f;
-	int level = h->level > LOG_DEBUG ? LOG_DEBUG : (int)h->level;
+	int level = (int)h->level;
 
+	if (h->level > LOG_DEBUG)
+		level = LOG_DEBUG;
+	if (h->level < LOG_ERR) /* may go to all terminals: the supervisor's to say */
+		level = LOG_ERR;
 	fields_init(&f);
 	if (w->number != 0)
 		(void)snprintf(line, sizeof(line), "s%llu %s %s", (unsigned long long)w->number,
@@ -311,44 +317,71 @@ text_record(const struct speaker *w, const struct rolelog_record *h, const char 
 }
 
 static void
-handle_record(struct supervisor *sup, struct record *rec, size_t len, pid_t pid)
+handle_record(struct journal *j, struct record *rec, size_t len, pid_t pid)
 {
 	struct speaker w;
 	char text[2 * ROLELOG_TEXT_MAX];
+	uint64_t unsaid;
 	const char *path;
+	bool sound = record_open(rec, len, &path, text, sizeof(text));
+	bool transfer = sound && rec->head.kind == ROLELOG_TRANSFER;
 
-	if (!record_open(rec, len, &path, text, sizeof(text))) {
-		log_line(LOG_WARNING, "pid %d sent a log record that is none, dropping it",
-			 (int)pid);
+	if (!chatter_allows(&j->chatter, pid, transfer ? CHATTER_TRANSFER : CHATTER_TEXT,
+			    clock_usec(), &unsaid))
 		return;
-	}
-	w = speaker_of(sup, pid);
-	if (rec->head.dropped > 0)
+	if (unsaid > 0)
+		log_line(LOG_WARNING, "pid %d says too much: %llu log records were left out",
+			 (int)pid, (unsigned long long)unsaid);
+	if (sound && rec->head.dropped > 0)
 		log_line(LOG_WARNING, "pid %d lost %llu log records before this one", (int)pid,
 			 (unsigned long long)rec->head.dropped);
-	if (rec->head.kind == ROLELOG_TRANSFER)
-		transfer_record(sup, &w, rec, path, text);
+	w = speaker_of(j->sup, pid);
+	if (!sound || (transfer && w.session == NULL)) /* only sessions have transfers */
+		log_line(LOG_WARNING, "pid %d sent a log record that is none, dropping it",
+			 (int)pid);
+	else if (transfer)
+		transfer_record(j->sup, &w, rec, path, text);
 	else
 		text_record(&w, &rec->head, text);
 }
 
-static int
-on_record(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* Whether there may be more. */
+static bool
+listen_for_a_turn(struct journal *j)
 {
-	struct journal *j = userdata;
 	struct record rec;
 	pid_t pid;
 	ssize_t n;
 
-	(void)source;
-	(void)events;
 	for (int i = 0; i < RECORDS_A_TURN; i++) {
-		n = io_recv_packet(fd, &rec, sizeof(rec), NULL, 0, &pid, MSG_DONTWAIT);
+		pid = 0;
+		n = io_recv_packet(j->ours, &rec, sizeof(rec), NULL, 0, &pid, MSG_DONTWAIT);
 		if (n < 0 && n != -EMSGSIZE && n != -EPROTO)
-			return 0;
-		handle_record(j->sup, &rec, n < 0 ? 0 : (size_t)n, pid);
+			return false;
+		handle_record(j, &rec, n < 0 ? 0 : (size_t)n, pid);
 	}
+	return true;
+}
+
+/* Before everything else, so that records are read before their session is gone; but a flood of
+ * them has to wait its turn like all others. */
+static int
+on_record(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	bool flood = listen_for_a_turn(userdata);
+
+	(void)fd;
+	(void)events;
+	(void)sd_event_source_set_priority(source, flood ? SD_EVENT_PRIORITY_NORMAL
+							 : SD_EVENT_PRIORITY_IMPORTANT);
 	return 0;
+}
+
+void
+journal_listen(struct supervisor *sup)
+{
+	if (sup->journal != NULL)
+		(void)listen_for_a_turn(sup->journal);
 }
 
 int
@@ -373,7 +406,6 @@ journal_start(struct supervisor *sup)
 	r = sd_event_add_io(sup->event, &j->io, j->ours, EPOLLIN, on_record, j);
 	if (r < 0)
 		return r;
-	/* records of a session are read before its death frees its name */
 	return sd_event_source_set_priority(j->io, SD_EVENT_PRIORITY_IMPORTANT);
 }
 
@@ -384,7 +416,7 @@ journal_stop(struct supervisor *sup)
 
 	if (j == NULL)
 		return;
-	(void)on_record(NULL, j->ours, 0, j);
+	journal_listen(sup);
 	(void)sd_event_source_disable_unref(j->io);
 	close_fd(&j->ours);
 	close_fd(&j->roles);

@@ -31,5 +31,7 @@ void log_refusal(const union addr *peer, const char *code, const char *why);
 /* The roles' socket. 0 or -errno. */
 int journal_start(struct supervisor *sup);
 void journal_stop(struct supervisor *sup);
+/* Takes some of what the roles have said: while it is still known whose it is. */
+void journal_listen(struct supervisor *sup);
 /* What roles get as ROLE_FD_LOG (borrowed). */
 int journal_role_fd(const struct journal *j);

@@ -149,6 +149,7 @@ on_session_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	struct supervisor *sup = s->sup;
 
 	(void)source;
+	journal_listen(sup); /* its last words are still its own */
 	sessions_refresh(s);
 	add_to_totals(&sup->retired, &s->seen);
 	judge_end(s, si);
