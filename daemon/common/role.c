@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,6 +24,19 @@ role_begin(const char *name)
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		return -errno;
 	return sandbox_guard(ROLE_FD_LOG);
+}
+
+int
+role_limit_memory(size_t bytes)
+{
+#ifdef WITH_SANITIZERS
+	(void)bytes; /* their own memory counts */
+	return 0;
+#else
+	const struct rlimit limit = { bytes, bytes };
+
+	return setrlimit(RLIMIT_DATA, &limit) < 0 ? -errno : 0;
+#endif
 }
 
 void

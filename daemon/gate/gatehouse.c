@@ -17,7 +17,7 @@
 #include "lib/io.h"
 #include "lib/own.h"
 
-enum { HEAP_KEEP = 4 << 20 };
+enum { HEAP_KEEP = 4 << 20, MEMORY_MAX = 64 << 20 };
 
 static struct gate_world world;
 
@@ -113,7 +113,7 @@ gatehouse_main(void)
 	prepare_libraries();
 	if (prepare_tls() < 0)
 		return ROLE_EXIT_SETUP;
-	if (setrlimit(RLIMIT_NOFILE, &descriptors) < 0)
+	if (setrlimit(RLIMIT_NOFILE, &descriptors) < 0 || role_limit_memory(MEMORY_MAX) < 0)
 		return ROLE_EXIT_SETUP;
 	r = enter_sandbox(world.config);
 	if (r < 0) {

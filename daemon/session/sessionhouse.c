@@ -16,7 +16,7 @@
 #include "daemon/session/session.h"
 #include "lib/own.h"
 
-enum { DESCRIPTORS = 4096 };
+enum { DESCRIPTORS = 4096, MEMORY_MAX = 192 << 20 };
 
 static struct {
 	const struct config *config;
@@ -151,6 +151,8 @@ sessionhouse_main(void)
 	r = role_begin("ftd-sessionhouse");
 	if (r == 0)
 		r = take_maps();
+	if (r == 0)
+		r = role_limit_memory(MEMORY_MAX);
 	if (r < 0)
 		return ROLE_EXIT_SETUP;
 	prepare_libraries();

@@ -48,7 +48,8 @@ class Taken(wire.Wire):
 
 def session(ftd):
     client = Taken.tcp(ftd.port, timeout=30 * PATIENCE)
-    client.hello()
+    client.number = client.hello()["session"]
+    client.names("/")  # from now on it is a session that listens
     client.opt = "commit"
     return client
 

@@ -1,12 +1,17 @@
 """A session that a stranger has taken over tries everything: nothing of it may work, and others do not notice."""
 import contextlib
+import json
 import os
+import signal
 import socket
+import struct
+import time
 
 import pytest
 
 import taken
-from harness import children, name_of, until
+import wire
+from harness import PATIENCE, SANITIZED, children, name_of, until
 
 
 @pytest.fixture
@@ -88,3 +93,158 @@ def test_sockets(ftd, capsys):
     with ftd.client() as client:
         client.put("/told", b"x")
     until(lambda: "upload /told" in ftd.errors, 5, "a word in the log")
+
+
+def test_what_it_holds(ftd):
+    """Nothing that is open is a board, another's connection or another's share."""
+    with taken.session(ftd) as client:
+        held = client.attack("descriptors")
+    # log, privilege socket, connection; the roots of its shares are handles (O_PATH), which poll() does not see
+    assert sorted(kind for fd, kind in held if fd > 2) == sorted(
+        [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM]), held
+
+
+def test_looks(ftd, capsys):
+    """What names outside tell without being opened: Landlock has no say in it, so only permissions close it."""
+    closed = ftd.dir / "closed"
+    closed.mkdir(mode=0o700)  # root's, where the daemon is nobody's
+    (closed / "file").write_bytes(taken.CONTENT)
+    told = {}
+    for path in ("/etc/passwd", str(ftd.dir / "outside/file"), "/nowhere", str(closed / "file")):
+        with taken.session(ftd) as client:
+            told[path] = {result for _, result in client.attack("looks", path=path)}
+    with capsys.disabled():
+        print("", *(f"told of {path}: {sorted(results)}" for path, results in told.items()), sep="\n")
+    own = 0 if taken.USER is None else -13
+    assert list(told.values()) == [{0}, {0}, {-2}, {own}]
+
+
+# --- what the supervisor hears of it
+
+REPORT = struct.Struct("<QIxxxxQQQQqQQQII1024s24sQQQQQQ")  # struct board_report
+U64 = 2**64 - 1
+
+
+def report(seq=2, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6):
+    length = len(path) if path_len is None else path_len
+    return REPORT.pack(seq, state, number, number, transfer, number, number - 2**63 if number else 0, number, number, number,
+                       1, length, path.ljust(1024, b"\xff"), opt.ljust(24, b"\xff"), *counters).hex()
+
+
+def reports():
+    yield report()
+    yield report(seq=U64, number=U64)  # ever torn
+    yield report(number=U64, counters=(U64,) * 6, state=2**32 - 1)
+    yield report(number=2**63, counters=(2**63,) * 6)
+    yield report(path=b"\x1b]0;owned\x07\r\n\xe2\x80\xae\xff\x00", opt=b"\x1b[2J\n\xff")
+    yield report(path=b"/", path_len=2**32 - 1)
+    yield report(path=b"", opt=b"")
+    yield report(transfer=U64, path=b"x" * 1024)
+    yield "ff" * 4096
+    yield "00" * 4096
+
+
+def sane(value):
+    """Every number in it can be a number of bytes or of milliseconds, every string can be shown."""
+    if isinstance(value, dict):
+        return all(sane(v) for v in value.values())
+    if isinstance(value, list):
+        return all(sane(v) for v in value)
+    return not isinstance(value, int) or 0 <= value < 2**63
+
+
+def test_reports(ftd):
+    """Whatever its page says, ftctl tells bounded numbers and escaped names, at once."""
+    first = time.monotonic()
+    with taken.undisturbed(ftd), taken.session(ftd) as client:
+        for page in reports():
+            client.send({"opt": "commit", "attack": "report", "hex": page, "offset": 0})
+            for command in ("status", "list-sessions", "list-transfers", "metrics"):
+                begin = time.monotonic()
+                text = ftd.ftctl(command).stdout
+                assert time.monotonic() - begin < 3 * PATIENCE
+                assert not any(c in text for c in "\x1b\x07\r\u202e\x00"), repr(text)
+            for rows in (ftd.sessions(), ftd.transfers(), [ftd.ask("status")]):
+                json.dumps(rows, allow_nan=False)
+                assert sane(rows), rows
+            assert client.answer()[0]["attack"] is True
+    # 32 KiB a microsecond, and a little to begin with: nobody moves more
+    assert ftd.ask("status")["bytes_in_total"] < (time.monotonic() - first) * 2**35 + 2**31
+    assert ftd.ask("status")["uploads_total"] < (time.monotonic() - first) * 1_000_000
+
+
+def record(kind=0, level=6, path=b"", text=b"", transfer=1, dropped=0, opt=b"upload", result=b"ok", **lengths):
+    """struct rolelog_record and what follows it."""
+    return struct.pack("<IIIIQQQQ24s32s", kind, level, lengths.get("path_len", len(path)),
+                       lengths.get("text_len", len(text)), transfer, 5, 5, dropped, opt, result) + path + text
+
+
+def test_log_records_are_its_own(ftd):
+    """Forged names, lines and fields: each line begins with whose it is, and none is more than one line."""
+    forged = [record(text=b"x\n2026-01-01T00:00:00.000Z s1 forged"), record(text=b"s1 203.0.113.1 forged \x1b[2J"),
+              record(kind=1, path=b"a\ns1 forged", text=b"forged\r\n"), record(kind=1, opt=b"\n\x1bforged" * 2, result=b"forged"),
+              record(level=0, text=b"forged to all terminals"), record(kind=2, text=b"forged refusal")]
+    broken = [b"", b"forged", record(kind=3), record(path_len=4097), record(text_len=2**32 - 1), record()[:-1],
+              record(text=b"x" * 2000), b"\xff" * 16000]
+    with taken.undisturbed(ftd), taken.session(ftd) as client:
+        for bytes_ in forged + broken:
+            client.attack("log", hex=bytes_.hex())
+        until(lambda: ftd.errors.count("forged") >= len(forged), 10, "the lines")
+    for line in ftd.errors.splitlines():
+        assert line.startswith("20") or line.startswith(str(ftd.conf)), line
+        if "forged" in line:
+            assert line.split(" ")[1] == client.number and "\x1b" not in line, line
+    assert ftd.errors.count("sent a log record that is none") == len(broken)
+
+
+@pytest.mark.parametrize("what", [record(text=b"flood"), record(kind=1, path=b"flood"), b"none"], ids=["text", "transfer", "broken"])
+def test_flood_of_log_records(ftd, what):
+    """It costs others neither their answers nor their words."""
+    with taken.undisturbed(ftd), taken.session(ftd) as client:
+        client.send({"opt": "commit", "attack": "log", "hex": what.hex(), "seconds": 3})
+        end, longest, answers = time.monotonic() + 3, 0, 0
+        while time.monotonic() < end:
+            begin = time.monotonic()
+            assert ftd.ask("status")["state"] == "ready"
+            longest, answers = max(longest, time.monotonic() - begin), answers + 1
+        sent = client.answer()[0]["attack"]["sent"]
+        assert longest < 1.5 * PATIENCE and answers > 3
+    until(lambda: "left out" in ftd.errors or what[:1] == b"\x01", 5, "the word that something was left out")
+    assert sent > 1000 and ftd.errors.count("\n") < 100_000
+
+
+def test_privilege_socket(ftd):
+    """Nobody listens to a session there: packets of every size, also with descriptors, change nothing."""
+    with taken.undisturbed(ftd):
+        for size in (1, 15, 16, 17, 24, 100, 1384, 4096, 8192):
+            with taken.session(ftd) as client:
+                assert client.attack("packet", hex="01" * size, times=1000)["answer"] == ""
+        with taken.session(ftd) as client:
+            client.attack("packet", hex="01" * 16, times=1000, descriptors=250)
+        open_ = len(os.listdir(f"/proc/{ftd.pid}/fd"))
+        assert open_ < 200
+
+
+# --- hunger
+
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer's own memory is not bounded")
+def test_memory_is_bounded(ftd):
+    with taken.undisturbed(ftd), taken.session(ftd) as client:
+        assert 1 << 20 <= client.attack("hoard", bytes=1 << 30) < 256 << 20
+
+
+def test_threads_disturb_nobody(ftd):
+    """Threads are the one thing that it can have many of; the unit's TasksMax bounds them, and they end with it."""
+    with taken.undisturbed(ftd):
+        with taken.session(ftd) as client:
+            assert client.attack("crowd", threads=500) == 500
+            ftd.ftctl("kick", client.number)
+        assert client.number not in {row["id"] for row in ftd.sessions()}
+
+
+def test_who_does_not_obey_is_ended(ftd):
+    with taken.undisturbed(ftd), taken.session(ftd) as client:
+        client.send({"opt": "commit", "attack": "hold", "seconds": 60})
+        ftd.ftctl("kick", client.number, "--reason", "enough")
+        assert client.number not in {row["id"] for row in ftd.sessions()}
+        until(lambda: f"{client.number} was killed (signal {int(signal.SIGKILL)})" in ftd.errors, 10)
