@@ -18,6 +18,7 @@ rate_sample(struct rate *r, uint64_t now_usec, uint64_t bytes)
 	unsigned newest = (r->next + RATE_SAMPLES - 1) % RATE_SAMPLES;
 	unsigned oldest;
 	uint64_t usec;
+	double rate;
 
 	if (r->n == 0 || now_usec - r->usec[newest] >= SPACING) {
 		r->usec[r->next] = now_usec;
@@ -30,5 +31,6 @@ rate_sample(struct rate *r, uint64_t now_usec, uint64_t bytes)
 	usec = now_usec - r->usec[oldest];
 	if (usec == 0 || bytes < r->bytes[oldest])
 		return 0;
-	return (uint64_t)((double)(bytes - r->bytes[oldest]) * (double)USEC_PER_SEC / (double)usec);
+	rate = (double)(bytes - r->bytes[oldest]) * (double)USEC_PER_SEC / (double)usec;
+	return rate < (double)RATE_MAX ? (uint64_t)rate : RATE_MAX;
 }

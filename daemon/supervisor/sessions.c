@@ -214,10 +214,11 @@ sessions_house_gone(struct supervisor *sup, uint64_t house)
 
 /* --- reports: every byte is the session's word, believed within bounds */
 
+/* most: in all the time that the session has had. */
 static void
 accept_counter(uint64_t *have, uint64_t said, uint64_t most)
 {
-	if (said > *have && said - *have <= most)
+	if (said > *have && said <= most)
 		*have = said;
 }
 
@@ -228,6 +229,8 @@ accept_report(struct session *s, const struct board_report *r, uint64_t elapsed_
 	uint64_t most = elapsed_usec * BYTES_PER_USEC_MAX + BYTES_SLACK;
 
 	s->seen = *r;
+	if (s->seen.offset > INT64_MAX)
+		s->seen.offset = INT64_MAX;
 	s->seen.bytes_in = before.bytes_in;
 	s->seen.bytes_out = before.bytes_out;
 	s->seen.uploads = before.uploads;

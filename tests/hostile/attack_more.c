@@ -60,7 +60,8 @@ send_packet(int fd, uint8_t *data, size_t len, size_t descriptors, int descripto
 	return syscall(SYS_sendmsg, fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-/* To the supervisor, "times" times; then its answer in hex, "" without one. */
+/* To the supervisor, "times" times; then its answer in hex, "" without one. "wait": false: what has
+ * come by then. */
 json_t *
 attack_packet(json_t *request, const struct aim *a)
 {
@@ -74,7 +75,7 @@ attack_packet(json_t *request, const struct aim *a)
 	for (uint64_t i = 0; i < times; i++)
 		sent += send_packet(a->privilege, data, len, number(request, "descriptors"),
 				    a->connection) >= 0;
-	if (poll(&p, 1, ANSWER_MS) > 0)
+	if (poll(&p, 1, json_is_false(json_object_get(request, "wait")) ? 100 : ANSWER_MS) > 0)
 		n = recv(a->privilege, answer, sizeof(answer), MSG_DONTWAIT);
 	if (n > 0)
 		(void)text_hex(hex, answer, (size_t)n);

@@ -1,5 +1,6 @@
 """A session that a stranger has taken over tries everything: nothing of it may work, and others do not notice."""
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -123,11 +124,13 @@ def test_looks(ftd, capsys):
 
 REPORT = struct.Struct("<QIxxxxQQQQqQQQII1024s24sQQQQQQ")  # struct board_report
 U64 = 2**64 - 1
+VERSION = itertools.count(2, 2)  # of the page: what has not changed is not looked at again
 
 
-def report(seq=2, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6):
+def report(seq=None, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6):
     length = len(path) if path_len is None else path_len
-    return REPORT.pack(seq, state, number, number, transfer, number, number - 2**63 if number else 0, number, number, number,
+    moved = number or int(time.monotonic() * 1_000_000)  # who has not moved since the machine started is ended
+    return REPORT.pack(seq or next(VERSION), state, number, number, transfer, number, number - 2**63 if number else 0, number, number, moved,
                        1, length, path.ljust(1024, b"\xff"), opt.ljust(24, b"\xff"), *counters).hex()
 
 
@@ -142,6 +145,7 @@ def reports():
     yield report(transfer=U64, path=b"x" * 1024)
     yield "ff" * 4096
     yield "00" * 4096
+    yield report()
 
 
 def sane(value):
@@ -168,6 +172,9 @@ def test_reports(ftd):
                 json.dumps(rows, allow_nan=False)
                 assert sane(rows), rows
             assert client.answer()[0]["attack"] is True
+        for n in range(50):  # growing by so much every time that it is looked at
+            client.attack("report", hex=report(counters=(n << 32,) * 2 + (n << 16,) * 4), offset=0)
+            ftd.sessions()
     # 32 KiB a microsecond, and a little to begin with: nobody moves more
     assert ftd.ask("status")["bytes_in_total"] < (time.monotonic() - first) * 2**35 + 2**31
     assert ftd.ask("status")["uploads_total"] < (time.monotonic() - first) * 1_000_000
@@ -218,9 +225,9 @@ def test_privilege_socket(ftd):
     with taken.undisturbed(ftd):
         for size in (1, 15, 16, 17, 24, 100, 1384, 4096, 8192):
             with taken.session(ftd) as client:
-                assert client.attack("packet", hex="01" * size, times=1000)["answer"] == ""
+                assert client.attack("packet", hex="01" * size, times=1000, wait=False)["answer"] == ""
         with taken.session(ftd) as client:
-            client.attack("packet", hex="01" * 16, times=1000, descriptors=250)
+            client.attack("packet", hex="01" * 16, times=1000, descriptors=250, wait=False)
         open_ = len(os.listdir(f"/proc/{ftd.pid}/fd"))
         assert open_ < 200
 

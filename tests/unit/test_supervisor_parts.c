@@ -32,6 +32,7 @@ a_rate_follows_the_last_two_seconds(void **state)
 	}
 	assert_int_equal(rate, 0);
 	assert_int_equal(rate_sample(&r, now + 1, 0), 0); /* a total that fell is no rate */
+	assert_int_equal(rate_sample(&r, now + 2, UINT64_MAX), RATE_MAX);
 }
 
 static void
