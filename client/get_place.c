@@ -37,7 +37,7 @@ open_directory(struct get_place *p, const char *rel)
 		return p->root;
 	if (p->parent >= 0 && strcmp(p->parent_path, rel) == 0)
 		return p->parent;
-	fd = path_make_parents(p->root, rel, false, NULL, NULL);
+	fd = path_make_parents(p->root, rel, false, NULL);
 	if (fd < 0)
 		return fd;
 	close_fd(&p->parent);

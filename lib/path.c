@@ -132,25 +132,29 @@ path_open_parent(int dir, const char *rel, bool follow_inside, const char **ret_
 
 /* Makes the last component of the first len bytes of rel in its parent (open). */
 static int
-make_leaf(int parent, const char *rel, size_t len)
+make_leaf(int parent, const char *rel, size_t len, const struct path_maker *maker)
 {
-	const char *slash = memrchr(rel, '/', len);
-	const char *leaf = slash != NULL ? slash + 1 : rel;
-	size_t n = len - (size_t)(leaf - rel);
-	char name[PATH_COMPONENT_MAX + 1];
+	char path[PATH_BYTES_MAX + 1];
+	const char *slash, *leaf;
+	int r = 0;
 
-	if (n > PATH_COMPONENT_MAX)
+	if (len > PATH_BYTES_MAX)
 		return -ENAMETOOLONG;
-	memcpy(name, leaf, n);
-	name[n] = '\0';
-	if (mkdirat(parent, name, 0777) < 0)
+	memcpy(path, rel, len);
+	path[len] = '\0';
+	slash = strrchr(path, '/');
+	leaf = slash != NULL ? slash + 1 : path;
+	if (maker != NULL && maker->may != NULL)
+		r = maker->may(maker->userdata, path);
+	if (r < 0)
+		return r;
+	if (mkdirat(parent, leaf, 0777) < 0)
 		return errno == EEXIST ? 0 : -errno;
-	return 1;
+	return maker != NULL && maker->made != NULL ? maker->made(maker->userdata, parent) : 0;
 }
 
 int
-path_make_parents(int dir, const char *rel, bool follow_inside,
-		  int (*created)(void *userdata, int parent_fd), void *userdata)
+path_make_parents(int dir, const char *rel, bool follow_inside, const struct path_maker *maker)
 {
 	auto_close int parent = -1;
 	size_t len = strlen(rel), end = 0;
@@ -164,9 +168,7 @@ path_make_parents(int dir, const char *rel, bool follow_inside,
 		end += strcspn(rel + end, "/");
 		fd = open_prefix(dir, rel, end, follow_inside);
 		if (fd == -ENOENT) {
-			r = make_leaf(parent, rel, end);
-			if (r > 0 && created != NULL)
-				r = created(userdata, parent);
+			r = make_leaf(parent, rel, end, maker);
 			if (r < 0)
 				return r;
 			fd = open_prefix(dir, rel, end, follow_inside);

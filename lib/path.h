@@ -38,9 +38,14 @@ int path_open(int dir, const char *rel, int flags, mode_t mode, bool follow_insi
  * synced) and points *ret_leaf at that component inside rel. rel must not be "". */
 int path_open_parent(int dir, const char *rel, bool follow_inside, const char **ret_leaf);
 
+/* Who watches path_make_parents(), or nobody (NULL); a negative answer ends it. */
+struct path_maker {
+	int (*may)(void *userdata, const char *rel); /* NULL, or asked before rel is made */
+	/* NULL, or given each directory that got a new entry (borrowed), to be synced */
+	int (*made)(void *userdata, int parent_fd);
+	void *userdata;
+};
+
 /* mkdir -p of rel beneath dir with mode 0777 and the process's umask. Already there is no error.
- * If created is not NULL it is called with the descriptor (borrowed) of each directory that got a
- * new entry, so that the caller can sync it; a negative answer ends the walk. Descriptor of rel or
- * -errno. */
-int path_make_parents(int dir, const char *rel, bool follow_inside,
-		      int (*created)(void *userdata, int parent_fd), void *userdata);
+ * Descriptor of rel or negative. */
+int path_make_parents(int dir, const char *rel, bool follow_inside, const struct path_maker *maker);

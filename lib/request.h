@@ -11,6 +11,8 @@
 
 enum { REQUEST_PIECE_MAX = 64 << 20 /* bytes of one piece of a body */ };
 
+struct place; /* of daemon/session: where a name is */
+
 struct request {
 	const char *opt; /* "" where it is missing or no string */
 	json_t *object;  /* owned by whoever parsed it */
@@ -18,8 +20,9 @@ struct request {
 	bool more;       /* pieces follow */
 	bool has_body;   /* the key body was there */
 	uint64_t body;   /* its value */
-	/* RIGHT_* that the operation's row asks on filename and on to, set by the dispatcher */
-	unsigned rights, rights_to;
+	/* where filename and to are, located and authorised by the session's dispatcher; NULL: the
+	 * operation has no such name */
+	const struct place *source, *target;
 };
 
 /* Without a usable body or more nobody could find the next frame: -FTD_E_bad_request. *ret is then

@@ -202,5 +202,9 @@ int config_diff(const struct config *old, const struct config *new,
 const struct config_share *
 config_share_of(const struct config *c, const char *name, const char **ret_rest);
 
+/* "read,list", or "none". Returns buf. */
+enum { CONFIG_RIGHTS_TEXT_MAX = 64 };
+const char *config_rights_text(unsigned rights, char *buf);
+
 /* All rights (RIGHT_*) that somebody may have somewhere in the share. */
 unsigned config_share_rights(const struct config *c, const struct config_share *share);

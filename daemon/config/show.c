@@ -47,20 +47,18 @@ write_word(FILE *to, const struct option_word *w, unsigned value)
 }
 
 /* The single rights, which come first among the words; never a preset but "none". */
-static void
-write_rights(FILE *to, unsigned rights)
+const char *
+config_rights_text(unsigned rights, char *buf)
 {
 	const struct option_word *w = option_words(OPTION_RIGHTS);
-	const char *comma = "";
+	size_t len = 0;
 
-	(void)fputs(rights == 0 ? "\"none" : "\"", to);
-	for (; rights != 0 && w->name != NULL; rights &= ~w->value, w++) {
-		if ((rights & w->value) == 0)
-			continue;
-		(void)fprintf(to, "%s%s", comma, w->name);
-		comma = ",";
-	}
-	(void)fputc('"', to);
+	(void)snprintf(buf, CONFIG_RIGHTS_TEXT_MAX, "none");
+	for (; (rights & RIGHT_ALL) != 0 && w->name != NULL; rights &= ~w->value, w++)
+		if ((rights & w->value) != 0)
+			len += (size_t)snprintf(buf + len, CONFIG_RIGHTS_TEXT_MAX - len, "%s%s",
+						len > 0 ? "," : "", w->name);
+	return buf;
 }
 
 static void
@@ -138,7 +136,7 @@ static void
 write_value(FILE *to, const struct config *c, const struct option *o, const void *base)
 {
 	const void *field = (const char *)base + o->offset;
-	char number[NUM_TEXT_MAX];
+	char number[NUM_TEXT_MAX], rights[CONFIG_RIGHTS_TEXT_MAX];
 
 	switch (o->type) {
 	case OPTION_NAME:
@@ -174,7 +172,7 @@ write_value(FILE *to, const struct config *c, const struct option *o, const void
 		write_word(to, option_words(o->type), *(const unsigned *)field);
 		break;
 	case OPTION_RIGHTS:
-		write_rights(to, *(const unsigned *)field);
+		(void)fprintf(to, "\"%s\"", config_rights_text(*(const unsigned *)field, rights));
 		break;
 	case OPTION_SUBNETS:
 		write_subnets(to, field);

@@ -85,11 +85,28 @@ serve(struct session *s, struct upload *u)
 }
 
 static int
-serve_upload(struct session *s, const struct request *rq)
+refuse_unauthorised(struct session *s, const char *name, int r, const char *why)
 {
+	const char *message = why[0] != '\0' ? why : NULL;
+
+	if (name[0] != '\0') {
+		report_transfer_begin(s, "upload", true, name, UINT64_MAX);
+		report_transfer_end(s, err_code(r), message);
+	}
+	return say_refused(s, r, message);
+}
+
+static int
+serve_upload(struct session *s, struct request *rq)
+{
+	char why[DISPATCH_WHY_MAX];
+	struct places places;
 	struct upload u;
 	int r;
 
+	r = dispatch_authorise(s, &access_operations[ACCESS_OPERATION_upload], rq, &places, why);
+	if (r < 0)
+		return refuse_unauthorised(s, places.source.name, r, why);
 	r = upload_read(&u, rq);
 	r = r < 0 ? give_up(s, &u, r) : serve(s, &u);
 	upload_done(s, &u);
@@ -100,7 +117,7 @@ int
 bare_serve(struct session *s)
 {
 	auto_json json_t *object = NULL;
-	struct request rq = { .opt = "upload", .rights = RIGHT_CREATE };
+	struct request rq = { .opt = "upload" };
 	const char *opt;
 	int r;
 

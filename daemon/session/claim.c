@@ -33,6 +33,12 @@ claim_how(const struct message_str *if_exists, enum publish_how fallback, enum p
 	return -FTD_E_bad_request;
 }
 
+bool
+claim_is_taken(int r)
+{
+	return r == -EEXIST || r == -EISDIR || r == -ENOTDIR || r == -ENOTEMPTY;
+}
+
 int
 claim_rename(int from_dir, const char *from, int to_dir, const char *to)
 {

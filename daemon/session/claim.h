@@ -9,6 +9,9 @@
 int
 claim_how(const struct message_str *if_exists, enum publish_how fallback, enum publish_how *ret);
 
+/* Whether a rename failed with r because of what has the new name. */
+bool claim_is_taken(int r);
+
 /* Renames only if the new name is free. 0, -EEXIST, -errno. */
 int claim_rename(int from_dir, const char *from, int to_dir, const char *to);
 

@@ -19,20 +19,17 @@
 enum { STEP = 16 << 20 }; /* bytes between two looks at orders, cancel and free space */
 
 struct args {
-	struct message_name filename, to;
 	struct message_str if_exists;
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
-	{ "to", MESSAGE_NAME, offsetof(struct args, to), FRAME_HEADER_MAX, true },
 	{ "if_exists", MESSAGE_STR, offsetof(struct args, if_exists), 16, false },
 };
 
 struct copying {
 	struct session *s;
 	const struct request *rq;
-	struct place from, to;
+	const struct place *to;
 	int fd; /* the file to copy */
 	struct entry_stat st;
 	struct publish publish;
@@ -89,7 +86,7 @@ copy_step(struct copying *c, uint64_t at, size_t n)
 	uint64_t free, total;
 	int r;
 
-	if (shares_space(c->s, c->to.share, &free, &total) == 0 && free < n)
+	if (shares_space(c->s, c->to->share, &free, &total) == 0 && free < n)
 		return -FTD_E_disk_full;
 	r = c->by_hand ? -EXDEV : copy_range(c, at, n);
 	if (kernel_cannot(r)) {
@@ -156,14 +153,9 @@ refuse_because(struct copying *c, int error, const char *why)
 }
 
 static int
-open_source(struct copying *c, const struct args *a)
+open_source(struct copying *c)
 {
-	int r;
-
-	r = names_locate(c->s, &a->filename, c->rq->rights, &c->from);
-	if (r < 0)
-		return r;
-	c->fd = names_open_file(c->s, &c->from, &c->st);
+	c->fd = names_open_file(c->s, c->rq->source, &c->st);
 	if (c->fd < 0)
 		return c->fd;
 	if (c->st.size > c->s->config->file_size)
@@ -178,7 +170,7 @@ check_free(struct copying *c)
 	struct publish *p = &c->publish;
 	struct entry_stat st;
 
-	if (p->how != PUBLISH_FAIL || !names_may_list(c->s, &c->to) ||
+	if (p->how != PUBLISH_FAIL || !names_may_list(c->to) ||
 	    entry_stat(p->target_dir, p->leaf, &st) < 0)
 		return 0;
 	p->current = entry_json(p->leaf, strlen(p->leaf), &st);
@@ -196,21 +188,18 @@ open_target(struct copying *c, const struct args *a)
 	if (claim_how(&a->if_exists, PUBLISH_FAIL, &p->how) < 0)
 		return refuse_because(c, -FTD_E_bad_request,
 				      "if_exists must be replace, fail or keep_both");
-	r = names_locate(c->s, &a->to, c->rq->rights_to, &c->to);
-	if (r < 0)
-		return r;
-	p->target_dir = names_open_parent(c->s, &c->to, &leaf, &c->why);
+	p->target_dir = names_open_parent(c->s, c->to, &leaf);
 	if (p->target_dir < 0)
 		return p->target_dir;
 	(void)snprintf(p->leaf, sizeof(p->leaf), "%s", leaf);
 	r = check_free(c);
 	if (r < 0)
 		return r;
-	p->rights = c->s->shares[c->to.share].rights;
-	p->name = strdup(c->to.name);
+	p->rights = c->to->rights;
+	p->name = strdup(c->to->name);
 	if (p->name == NULL)
 		return -ENOMEM;
-	return staging_place(c->s, &c->to, p->target_dir, c->st.mode & 0777, &p->staging);
+	return staging_place(c->s, c->to, p->target_dir, c->st.mode & 0777, &p->staging);
 }
 
 static int
@@ -218,7 +207,7 @@ copy_and_publish(struct copying *c, int *ret_end)
 {
 	int r;
 
-	report_transfer_begin(c->s, "copy", false, c->to.name, c->st.size);
+	report_transfer_begin(c->s, "copy", false, c->to->name, c->st.size);
 	report_state(c->s, BOARD_WORKING);
 	(void)beat_begin(c->s, c->rq, "waiting");
 	r = copy_content(c, ret_end);
@@ -238,7 +227,7 @@ answer(struct copying *c)
 	r = entry_stat(c->publish.staging.fd, NULL, &st);
 	if (r < 0)
 		return reply_error(c->s, c->rq, r, NULL, NULL);
-	return names_reply_entry(c->s, c->rq, &c->to, c->publish.leaf, &st);
+	return names_reply_entry(c->s, c->rq, c->to, c->publish.leaf, &st);
 }
 
 static int
@@ -247,11 +236,11 @@ copy(struct copying *c, const struct args *a)
 	json_t *keys = NULL;
 	int end = 0, r;
 
-	r = open_source(c, a);
+	r = open_source(c);
 	if (r == 0)
 		r = open_target(c, a);
 	if (r == 0)
-		r = shares_conceal(c->s, &c->to, copy_and_publish(c, &end));
+		r = shares_conceal(c->to, copy_and_publish(c, &end));
 	if (end < 0)
 		return end;
 	if (c->stop.error < 0)
@@ -266,7 +255,7 @@ copy(struct copying *c, const struct args *a)
 int
 op_copy(struct session *s, const struct request *rq)
 {
-	struct copying c = { .s = s, .rq = rq, .fd = -1 };
+	struct copying c = { .s = s, .rq = rq, .to = rq->target, .fd = -1 };
 	struct args a = { 0 };
 	uint64_t has = 0;
 	int r;

@@ -20,16 +20,13 @@ enum {
 };
 
 struct args {
-	struct message_name filename;
 	struct message_str digest;
 	uint64_t block, offset, length;
 };
 
-enum { FILENAME, DIGEST, BLOCK, OFFSET, LENGTH };
+enum { DIGEST, BLOCK, OFFSET, LENGTH };
 
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
-		       true },
 	[DIGEST] = { "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 	[BLOCK] = { "block", MESSAGE_UINT, offsetof(struct args, block), INT64_MAX, false },
 	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
@@ -214,8 +211,7 @@ check_block(uint64_t block)
 }
 
 static int
-prepare(struct digesting *d, const struct args *a, uint64_t has, struct place *p,
-	const char **ret_why)
+prepare(struct digesting *d, const struct args *a, uint64_t has, const char **ret_why)
 {
 	int r;
 
@@ -224,11 +220,9 @@ prepare(struct digesting *d, const struct args *a, uint64_t has, struct place *p
 		return -FTD_E_bad_request;
 	}
 	r = content_algorithm(&a->digest, &d->algorithm);
-	if (r == 0)
-		r = names_locate(d->s, &a->filename, d->rq->rights, p);
 	if (r < 0)
 		return r;
-	d->fd = names_open_file(d->s, p, &d->st);
+	d->fd = names_open_file(d->s, d->rq->source, &d->st);
 	if (d->fd < 0)
 		return d->fd;
 	if (a->offset > d->st.size)
@@ -242,13 +236,14 @@ prepare(struct digesting *d, const struct args *a, uint64_t has, struct place *p
 }
 
 static int
-start(struct digesting *d, const struct place *p)
+start(struct digesting *d)
 {
 	bool show = d->end - d->begin >= SHOW_FROM;
 	int r;
 
 	if (show)
-		report_transfer_begin(d->s, "digest", false, p->name, d->end - d->begin);
+		report_transfer_begin(d->s, "digest", false, d->rq->source->name,
+				      d->end - d->begin);
 	report_state(d->s, BOARD_VERIFYING);
 	r = d->block > 0 ? digest_blocks(d) : digest_whole(d);
 	if (show)
@@ -262,14 +257,13 @@ op_digest(struct session *s, const struct request *rq)
 	struct digesting d = { .s = s, .rq = rq, .fd = -1 };
 	struct args a = { 0 };
 	const char *why = NULL;
-	struct place p;
 	uint64_t has = 0;
 	int r;
 
 	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &a, &has);
 	if (r > 0) {
-		r = prepare(&d, &a, has, &p, &why);
-		r = r < 0 ? reply_error(s, rq, r, why, NULL) : start(&d, &p);
+		r = prepare(&d, &a, has, &why);
+		r = r < 0 ? reply_error(s, rq, r, why, NULL) : start(&d);
 	}
 	close_fd(&d.fd);
 	message_args_done(fields, ARRAY_SIZE(fields), &a);

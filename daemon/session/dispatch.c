@@ -5,33 +5,18 @@
 #include <string.h>
 
 #include "daemon/session/refuse.h"
+#include "daemon/session/upload.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
+#include "lib/path.h"
 
-enum operation_flags { OP_GATE = 1 << 0, OP_WRITES = 1 << 1, OP_GROUP = 1 << 2 };
-
-struct operation {
-	const char *opt;
-	operation_fn run;
-	unsigned rights, rights_to; /* RIGHT_* */
-	unsigned flags;
-};
-
-static const struct operation operations[] = {
-#define OPERATION(opt, stem, rights, rights_to, flags) { opt, op_##stem, rights, rights_to, flags },
+/* In the order of access_operations. */
+static const operation_fn handlers[ACCESS_OPERATIONS] = {
+#define OPERATION(opt, stem, need, need_to, flags) op_##stem,
 #include "lib/operations.def"
 #undef OPERATION
 };
-
-static const struct operation *
-operation_of(const char *opt)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(operations); i++)
-		if (strcmp(operations[i].opt, opt) == 0)
-			return &operations[i];
-	return NULL;
-}
 
 /* ---- headers */
 
@@ -84,22 +69,23 @@ is_common(const char *key)
 	return false;
 }
 
+/* The dispatcher has read it. */
 static bool
-is_known(const struct message_field *fields, size_t n, const char *key)
+is_name(const struct request *rq, const char *key)
 {
-	size_t len = strlen(key);
+	if (strcmp(key, "filename") == 0 || strcmp(key, "filename_hex") == 0)
+		return rq->source != NULL;
+	return rq->target != NULL && (strcmp(key, "to") == 0 || strcmp(key, "to_hex") == 0);
+}
 
-	if (is_common(key))
+static bool
+is_known(const struct request *rq, const struct message_field *fields, size_t n, const char *key)
+{
+	if (is_common(key) || is_name(rq, key))
 		return true;
-	for (size_t i = 0; i < n; i++) {
-		size_t own = strlen(fields[i].key);
-
+	for (size_t i = 0; i < n; i++)
 		if (strcmp(fields[i].key, key) == 0)
 			return true;
-		if (fields[i].type == MESSAGE_NAME && len == own + strlen("_hex") &&
-		    memcmp(fields[i].key, key, own) == 0 && strcmp(key + own, "_hex") == 0)
-			return true;
-	}
 	return false;
 }
 
@@ -120,7 +106,7 @@ check_need(const struct request *rq, const struct message_field *fields, size_t 
 			(void)snprintf(why, DISPATCH_WHY_MAX, "need must be an array of strings");
 			return -FTD_E_bad_request;
 		}
-		if (!is_known(fields, n, key)) {
+		if (!is_known(rq, fields, n, key)) {
 			(void)snprintf(why, DISPATCH_WHY_MAX, "not known here: %.64s", key);
 			return -FTD_E_unsupported;
 		}
@@ -163,6 +149,101 @@ dispatch_decode(struct session *s, const struct request *rq, const struct messag
 	return reply_error(s, rq, r, why, NULL);
 }
 
+/* ---- names and rights */
+
+struct names {
+	struct message_name source, target;
+	bool recursive;
+};
+
+static const struct message_field source_field = { "filename", MESSAGE_NAME,
+						   offsetof(struct names, source), FRAME_HEADER_MAX,
+						   true };
+static const struct message_field optional_field = { "filename", MESSAGE_NAME,
+						     offsetof(struct names, source),
+						     FRAME_HEADER_MAX, false };
+static const struct message_field target_field = { "to", MESSAGE_NAME,
+						   offsetof(struct names, target), FRAME_HEADER_MAX,
+						   true };
+
+static int
+read_name(const struct request *rq, const struct message_field *field, struct names *names,
+	  const struct message_name *name, char *dst, char *ret_message)
+{
+	const char *key = "", *why = "";
+	uint64_t has;
+	int r;
+
+	r = message_decode(rq->object, field, 1, names, &has, &key, &why);
+	if (r < 0) {
+		(void)snprintf(ret_message, DISPATCH_WHY_MAX, "%s %s", key, why);
+		return r;
+	}
+	if (name->data == NULL) /* it may be missing, and is the root then */
+		return 0;
+	r = path_from_wire(name->data, name->len, dst);
+	return r < 0 ? r : 0;
+}
+
+/* The names of the row, normalised, into places. */
+static int
+read_names(const struct access_operation *o, const struct request *rq, struct places *places,
+	   char *ret_message)
+{
+	const struct message_field *source =
+	    (o->need & ACCESS_ANY) != 0 ? &optional_field : &source_field;
+	struct names names = { 0 };
+	int r = 0;
+
+	places->source.name[0] = places->target.name[0] = '\0';
+	if ((o->need & ACCESS_UNNAMED) == 0)
+		r = read_name(rq, source, &names, &names.source, places->source.name, ret_message);
+	if (r == 0 && (o->need_to & ACCESS_UNNAMED) == 0)
+		r = read_name(rq, &target_field, &names, &names.target, places->target.name,
+			      ret_message);
+	message_args_done(source, 1, &names);
+	message_args_done(&target_field, 1, &names);
+	return r;
+}
+
+static void
+set_place(struct place *p, const struct access_place *at)
+{
+	p->share = at->share;
+	p->rights = at->rights;
+	p->rest = at->rest;
+}
+
+int
+dispatch_authorise(struct session *s, const struct access_operation *o, struct request *rq,
+		   struct places *ret, char *ret_message)
+{
+	const struct access_ask ask = {
+		.operation = o,
+		.source = ret->source.name,
+		.target = ret->target.name,
+		.recursive = json_is_true(json_object_get(rq->object, "recursive")),
+	};
+	struct access_place source, target;
+	struct access_verdict a;
+	int r;
+
+	ret_message[0] = '\0';
+	r = read_names(o, rq, ret, ret_message);
+	if (r < 0)
+		return r;
+	a = access_decide(&s->view, &ask, &source, &target, NULL);
+	if (!a.allowed) {
+		(void)snprintf(ret_message, DISPATCH_WHY_MAX, "%s", a.why != NULL ? a.why : "");
+		return err_from_code(a.code);
+	}
+	set_place(&ret->source, &source);
+	set_place(&ret->target, &target);
+	rq->source = (o->need & ACCESS_UNNAMED) == 0 ? &ret->source : NULL;
+	rq->target = (o->need_to & ACCESS_UNNAMED) == 0 ? &ret->target : NULL;
+	return 0;
+}
+
 /* ---- requests */
 
 static int
@@ -187,13 +268,13 @@ skip_body(struct session *s, const struct request *rq)
 static int
 run(struct session *s, struct request *rq)
 {
-	const struct operation *o = operation_of(rq->opt);
+	const struct access_operation *o = access_operation(rq->opt);
+	char why[DISPATCH_WHY_MAX];
+	struct places places;
 	int r;
 
 	if (o == NULL)
 		return refuse_unknown(s, rq);
-	rq->rights = o->rights;
-	rq->rights_to = o->rights_to;
 	if (!(o->flags & OP_GROUP)) {
 		r = skip_body(s, rq);
 		if (r != 0)
@@ -202,7 +283,12 @@ run(struct session *s, struct request *rq)
 		if (r < 0)
 			return r;
 	}
-	return o->run(s, rq);
+	r = dispatch_authorise(s, o, rq, &places, why);
+	if (r == 0)
+		return handlers[o - access_operations](s, rq);
+	if (o->flags & OP_GROUP)
+		return upload_refuse(s, rq, places.source.name, r, why);
+	return reply_error(s, rq, r, why[0] != '\0' ? why : NULL, NULL);
 }
 
 int

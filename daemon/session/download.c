@@ -8,17 +8,14 @@
 #include "lib/own.h"
 
 struct args {
-	struct message_name filename;
 	uint64_t offset, length;
 	struct message_str if_match, digest;
 	bool holes;
 };
 
-enum { FILENAME, OFFSET, LENGTH, IF_MATCH };
+enum { OFFSET, LENGTH, IF_MATCH };
 
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
-		       true },
 	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
 	[LENGTH] = { "length", MESSAGE_UINT, offsetof(struct args, length), INT64_MAX, false },
 	[IF_MATCH] = { "if_match", MESSAGE_STR, offsetof(struct args, if_match), ENTRY_ETAG_MAX,
@@ -66,7 +63,7 @@ prepare(struct session *s, const struct args *a, uint64_t has, const struct plac
 	if (c->fd < 0)
 		return c->fd;
 	if ((has & 1U << IF_MATCH) != 0 && !is_match(&a->if_match, &c->st)) {
-		*ret_keys = names_current(s, p, &c->st);
+		*ret_keys = names_current(p, &c->st);
 		return -FTD_E_changed;
 	}
 	r = choose_range(c, a, has);
@@ -94,13 +91,10 @@ download(struct session *s, const struct request *rq, const struct args *a, uint
 	struct stop stop = { 0 };
 	struct content c = { .fd = -1, .piece = CONTENT_PIECE_FIRST, .stop = &stop };
 	json_t *keys = NULL;
-	struct place p;
 	int r;
 
-	r = names_locate(s, &a->filename, rq->rights, &p);
-	if (r == 0)
-		r = prepare(s, a, has, &p, &c, &keys);
-	r = r < 0 ? reply_error(s, rq, r, NULL, keys) : transfer(s, rq, &p, &c);
+	r = prepare(s, a, has, rq->source, &c, &keys);
+	r = r < 0 ? reply_error(s, rq, r, NULL, keys) : transfer(s, rq, rq->source, &c);
 	json_decref(c.entry);
 	close_fd(&c.fd);
 	return r;

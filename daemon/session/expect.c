@@ -62,7 +62,7 @@ receipt_of(const struct upload *u, enum config_durability d, const struct entry_
 int
 expect_unchanged(struct session *s, struct upload *u)
 {
-	enum config_durability d = s->config->shares[u->place.share].durability;
+	enum config_durability d = s->config->shares[u->place->share].durability;
 	struct publish *p = &u->publish;
 	auto_close int fd = -1;
 	struct entry_stat st;

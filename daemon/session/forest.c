@@ -25,8 +25,11 @@ struct forest {
 	size_t tree;  /* under way or next: 0 is the start's, i + 1 that of mounts i */
 	struct walk *walk;
 	struct place start;
-	size_t prefix; /* length of the tree's path in path */
-	char path[CONFIG_SHARE_PATH_MAX + 1 + PATH_BYTES_MAX + 1 + PATH_COMPONENT_MAX + 1];
+	unsigned share; /* of the tree */
+	size_t prefix;  /* length of the tree's path in path */
+	char name[PATH_BYTES_MAX + 1 + CONFIG_SHARE_PATH_MAX + 1 + PATH_BYTES_MAX + 1 +
+		  PATH_COMPONENT_MAX + 1];
+	char *path; /* in name, behind the start */
 };
 
 struct entry_stat
@@ -81,14 +84,14 @@ look_at_mount(struct forest *f, const struct place *p, struct entry_stat *st)
 	int r;
 
 	*st = forest_virtual();
-	if (shares_authorise(f->s, p, RIGHT_LIST) < 0)
+	if (shares_authorise(p, RIGHT_LIST) < 0)
 		return f->recursive ? -FTD_E_permission : 0;
 	r = open_place(f, p, &fd);
 	if (r < 0)
 		return r;
 	if (fd >= 0 && (r = entry_stat(fd, NULL, st)) < 0)
 		return r;
-	return f->recursive ? shares_authorise(f->s, p, f->need) : 0;
+	return f->recursive ? shares_authorise(p, f->need) : 0;
 }
 
 static int
@@ -123,14 +126,16 @@ open_tree(struct forest *f)
 
 	if (f->tree == 0) {
 		f->prefix = 0;
+		f->share = f->start.share;
 		r = open_place(f, &f->start, &fd);
 	} else {
 		r = mounts_locate(&f->mounts, f->tree - 1, &p);
 		/* what only leads to shares is in another tree; a refusal was told before */
 		if (r < 0 || p.share == PLACE_VIRTUAL || p.rest[0] != '\0' ||
-		    shares_authorise(f->s, &p, f->need | RIGHT_LIST) < 0)
+		    shares_authorise(&p, f->need | RIGHT_LIST) < 0)
 			return 0;
 		f->prefix = set_path(f, f->tree - 1);
+		f->share = p.share;
 		r = open_place(f, &p, &fd);
 	}
 	if (r < 0 || fd < 0)
@@ -158,6 +163,29 @@ static mode_t
 mode_of(unsigned char type)
 {
 	return (mode_t)(type == DT_UNKNOWN ? S_IFIFO : DTTOIF(type));
+}
+
+/* The rights of the subject at f->path, which is in the tree under way. */
+static unsigned
+rights_here(const struct forest *f)
+{
+	size_t len = strlen(f->s->config->shares[f->share].path);
+
+	return shares_rights(f->s, f->share, f->name + len + (len > 0));
+}
+
+/* What a rule keeps from the subject is told as there, and no more; it is not gone into. */
+static void
+withhold(struct forest *f, struct forest_item *ret)
+{
+	unsigned rights = rights_here(f), need = f->need | RIGHT_LIST;
+
+	if ((rights & RIGHT_LIST) == 0)
+		ret->st = (struct entry_stat){ .mode = ret->st.mode & S_IFMT };
+	if ((need & ~rights) == 0 || !f->recursive)
+		return;
+	ret->error = -FTD_E_permission;
+	walk_skip(f->walk);
 }
 
 /* 1: *ret is to be shown; 0: gone, or not to be shown. */
@@ -190,6 +218,7 @@ show_item(struct forest *f, const struct walk_item *w, struct forest_item *ret)
 		ret->st = (struct entry_stat){ .mode = mode_of(w->type) };
 		ret->error = r;
 	}
+	withhold(f, ret);
 	return 1;
 }
 
@@ -228,6 +257,8 @@ forest_new(struct session *s, const struct place *start, unsigned need, bool rec
 	f->recursive = recursive;
 	f->start = *start;
 	f->start.rest = f->start.name + (start->rest - start->name);
+	f->path = f->name + strlen(f->start.name) + (f->start.name[0] != '\0');
+	(void)snprintf(f->name, sizeof(f->name), "%s/", f->start.name);
 	r = mounts_find(&f->mounts, s, f->start.name, recursive);
 	if (r >= 0)
 		r = open_tree(f);
@@ -283,7 +314,25 @@ forest_cursor(const struct forest *f, char **ret)
 	return r < 0 ? -ENOMEM : 0;
 }
 
-/* Whether the walk is still in its tree: a cursor may not lead into another share. */
+/* Whether each directory from the tree to f->path may be gone into. */
+static bool
+is_open(struct forest *f)
+{
+	unsigned need = f->need | RIGHT_LIST;
+
+	for (char *end = f->path + strlen(f->path); end > f->path + f->prefix;) {
+		if ((need & ~rights_here(f)) != 0)
+			return false;
+		end = memrchr(f->path, '/', (size_t)(end - f->path));
+		if (end == NULL)
+			break;
+		*end = '\0';
+	}
+	return true;
+}
+
+/* Whether the walk is still in its tree, where a walk would have come to: a cursor leads neither
+ * into another share nor past a rule. */
 static bool
 is_within(struct forest *f)
 {
@@ -295,7 +344,7 @@ is_within(struct forest *f)
 		f->path[f->prefix] = '/';
 	memcpy(f->path + at, where, len);
 	f->path[at + len] = '\0';
-	return !mounts_left(&f->mounts, tree, f->path);
+	return !mounts_left(&f->mounts, tree, f->path) && is_open(f);
 }
 
 static int

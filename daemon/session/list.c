@@ -18,18 +18,15 @@ enum {
 };
 
 struct args {
-	struct message_name filename;
 	bool recursive;
 	struct message_str after, digest;
 	uint64_t limit;
 };
 
-enum { FILENAME, AFTER, LIMIT };
+enum { AFTER, LIMIT };
 
 /* The key digest is known: no digest is, so none is told. */
 static const struct message_field fields[] = {
-	[FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX,
-		       true },
 	[AFTER] = { "after", MESSAGE_STR, offsetof(struct args, after), FRAME_HEADER_MAX, false },
 	[LIMIT] = { "limit", MESSAGE_UINT, offsetof(struct args, limit), INT64_MAX, false },
 	{ "recursive", MESSAGE_BOOL, offsetof(struct args, recursive), 0, false },
@@ -181,7 +178,6 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 {
 	enum digest_algorithm algorithm;
 	struct forest *f = NULL;
-	struct place p;
 	int r;
 
 	if ((has & 1U << LIMIT) != 0 && a->limit == 0) {
@@ -190,9 +186,7 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 	}
 	r = content_algorithm(&a->digest, &algorithm);
 	if (r == 0)
-		r = names_locate(s, &a->filename, rq->rights, &p);
-	if (r == 0)
-		r = forest_new(s, &p, rq->rights, a->recursive, &f);
+		r = forest_new(s, rq->source, RIGHT_LIST, a->recursive, &f);
 	if (r == 0 && (has & 1U << AFTER) != 0)
 		r = forest_seek(f, a->after.data);
 	if (r == -FTD_E_bad_request && f != NULL)

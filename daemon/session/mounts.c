@@ -81,9 +81,7 @@ mounts_path(const struct mounts *m, size_t i)
 int
 mounts_locate(const struct mounts *m, size_t i, struct place *ret)
 {
-	const struct message_name name = { .data = m->names[i], .len = strlen(m->names[i]) };
-
-	return shares_locate(m->s, &name, ret);
+	return shares_locate(m->s, m->names[i], ret);
 }
 
 bool
@@ -130,15 +128,5 @@ mounts_left(const struct mounts *m, const char *tree, const char *path)
 		    (strcmp(path, share) == 0 || is_beneath(path, share)))
 			return true;
 	}
-	return false;
-}
-
-bool
-mounts_crosses(const struct session *s, const char *name)
-{
-	for (size_t i = 0; i < s->config->n_shares; i++)
-		if (strcmp(s->config->shares[i].path, name) == 0 ||
-		    is_beneath(s->config->shares[i].path, name))
-			return true;
 	return false;
 }

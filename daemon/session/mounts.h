@@ -34,6 +34,3 @@ bool mounts_is_share(const struct mounts *m, const char *path);
 /* Whether path has left the share that is mounted at tree (both below the start): it is, or is
  * beneath, the root of a share further down, visible or not. */
 bool mounts_left(const struct mounts *m, const char *tree, const char *path);
-
-/* Whether name (normalised) is a share's, visible to the subject or not, or holds one. */
-bool mounts_crosses(const struct session *s, const char *name);

@@ -5,18 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "daemon/session/mounts.h"
 #include "lib/err.h"
 #include "lib/own.h"
-
-int
-names_locate(struct session *s, const struct message_name *name, unsigned need, struct place *ret)
-{
-	int r;
-
-	r = shares_locate(s, name, ret);
-	return r < 0 ? r : shares_authorise(s, ret, need);
-}
 
 const char *
 names_leaf(const struct place *p)
@@ -29,21 +19,9 @@ names_leaf(const struct place *p)
 }
 
 int
-names_open_parent(struct session *s, const struct place *p, const char **ret_leaf,
-		  const char **ret_why)
+names_open_parent(struct session *s, const struct place *p, const char **ret_leaf)
 {
-	int fd;
-
-	if (p->name[0] == '\0' || p->share == PLACE_VIRTUAL || p->rest[0] == '\0') {
-		*ret_why = "this is a share, not a name in one";
-		return -FTD_E_permission;
-	}
-	if (mounts_crosses(s, p->name)) {
-		*ret_why = "another share lies beneath this name";
-		return -FTD_E_permission;
-	}
-	fd = shares_open_parent(s, p, ret_leaf);
-	return shares_conceal(s, p, fd);
+	return shares_conceal(p, shares_open_parent(s, p, ret_leaf));
 }
 
 /* Sockets answer an open with ENXIO. */
@@ -67,21 +45,21 @@ open_regular(struct session *s, const struct place *p, struct entry_stat *ret)
 int
 names_open_file(struct session *s, const struct place *p, struct entry_stat *ret)
 {
-	return shares_conceal(s, p, open_regular(s, p, ret));
+	return shares_conceal(p, open_regular(s, p, ret));
 }
 
 bool
-names_may_list(const struct session *s, const struct place *p)
+names_may_list(const struct place *p)
 {
-	return p->share == PLACE_VIRTUAL || (s->shares[p->share].rights & RIGHT_LIST) != 0;
+	return (p->rights & RIGHT_LIST) != 0;
 }
 
 json_t *
-names_current(struct session *s, const struct place *p, const struct entry_stat *st)
+names_current(const struct place *p, const struct entry_stat *st)
 {
 	const char *leaf = names_leaf(p);
 
-	if (!names_may_list(s, p))
+	if (!names_may_list(p))
 		return NULL;
 	return json_pack("{s:o*}", "current", entry_json(leaf, strlen(leaf), st));
 }
@@ -90,7 +68,7 @@ int
 names_reply_entry(struct session *s, const struct request *rq, const struct place *p,
 		  const char *leaf, const struct entry_stat *st)
 {
-	json_t *entry = names_may_list(s, p) ? entry_json(leaf, strlen(leaf), st) : json_object();
+	json_t *entry = names_may_list(p) ? entry_json(leaf, strlen(leaf), st) : json_object();
 
 	return entry != NULL ? reply_ok(s, rq, entry) : -ENOMEM;
 }

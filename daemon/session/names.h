@@ -6,27 +6,21 @@
 
 #include "daemon/session/session.h"
 
-/* The place of a name in a share that grants need. 0 or a refusal. */
-int
-names_locate(struct session *s, const struct message_name *name, unsigned need, struct place *ret);
-
 /* The place's own name, "/" for the root. Points into p. */
 const char *names_leaf(const struct place *p);
 
-/* Opens the directory that holds the place, for a change of the name in it. What is a share, or
- * holds one, is not the client's to change. Descriptor or a refusal, then *ret_why (may stay NULL)
- * says more. */
-int names_open_parent(struct session *s, const struct place *p, const char **ret_leaf,
-		      const char **ret_why);
+/* Opens the directory that holds the place, for a change of the name in it. Descriptor or a
+ * refusal. */
+int names_open_parent(struct session *s, const struct place *p, const char **ret_leaf);
 
 /* Opens a regular file for reading. Descriptor or a refusal. */
 int names_open_file(struct session *s, const struct place *p, struct entry_stat *ret);
 
 /* Whether the subject may be told what exists there. */
-bool names_may_list(const struct session *s, const struct place *p);
+bool names_may_list(const struct place *p);
 
 /* {"current": entry} of the place for who may list it, else NULL. */
-json_t *names_current(struct session *s, const struct place *p, const struct entry_stat *st);
+json_t *names_current(const struct place *p, const struct entry_stat *st);
 
 /* Answers ok with the entry (status only to who may not list). */
 int names_reply_entry(struct session *s, const struct request *rq, const struct place *p,

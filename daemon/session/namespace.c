@@ -14,40 +14,48 @@ enum { MODE_MAX = 07777, MODE_BITS = 0777, MODE_SPECIAL = 07000 };
 /* ---- mkdir */
 
 struct mkdir_args {
-	struct message_name filename;
 	bool parents;
 };
 
 static const struct message_field mkdir_fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct mkdir_args, filename), FRAME_HEADER_MAX, true },
 	{ "parents", MESSAGE_BOOL, offsetof(struct mkdir_args, parents), 0, false },
 };
 
 struct making {
 	struct session *s;
 	const struct request *rq;
-	struct place place;
+	const struct place *place;
 	struct entry_stat st; /* of the directory, or of what is in the way */
 };
+
+static int
+may_make(void *userdata, const char *rest)
+{
+	const struct making *m = userdata;
+
+	return (shares_rights(m->s, m->place->share, rest) & RIGHT_MKDIR) != 0 ? 0
+									       : -FTD_E_permission;
+}
 
 static int
 changed(void *userdata, int parent_fd)
 {
 	const struct making *m = userdata;
 
-	return names_changed(m->s, m->rq, &m->place, parent_fd);
+	return names_changed(m->s, m->rq, m->place, parent_fd);
 }
 
 static int
 make_with_parents(struct making *m)
 {
-	const struct place *p = &m->place;
+	const struct place *p = m->place;
+	const struct path_maker maker = { .may = may_make, .made = changed, .userdata = m };
 	auto_close int fd = -1;
 	int root = m->s->shares[p->share].root;
 
 	if (root < 0)
 		return -EIO;
-	fd = path_make_parents(root, p->rest, shares_follow(m->s, p), changed, m);
+	fd = path_make_parents(root, p->rest, shares_follow(m->s, p), &maker);
 	return fd < 0 ? fd : entry_stat(fd, NULL, &m->st);
 }
 
@@ -58,7 +66,7 @@ make_one(struct making *m)
 	const char *leaf;
 	int r;
 
-	dir = shares_open_parent(m->s, &m->place, &leaf);
+	dir = shares_open_parent(m->s, m->place, &leaf);
 	if (dir < 0)
 		return dir;
 	r = mkdirat(dir, leaf, 0777) < 0 ? -errno : changed(m, dir);
@@ -68,11 +76,13 @@ make_one(struct making *m)
 	return r;
 }
 
+/* Who may not list is told nothing of what is there already: the directory is there afterwards. */
 static int
 make(struct making *m, bool parents)
 {
-	const struct place *p = &m->place;
+	const struct place *p = m->place;
 
+	parents = parents || !names_may_list(p);
 	m->st = forest_virtual();
 	if (p->rest[0] == '\0' || shares_above(m->s, p->name))
 		return parents ? 0 : -EEXIST;
@@ -82,19 +92,16 @@ make(struct making *m, bool parents)
 static int
 mkdir_at(struct session *s, const struct request *rq, const struct mkdir_args *a)
 {
-	struct making m = { .s = s, .rq = rq };
+	struct making m = { .s = s, .rq = rq, .place = rq->source };
 	json_t *keys = NULL;
 	int r;
 
-	r = names_locate(s, &a->filename, rq->rights, &m.place);
-	if (r < 0)
-		return reply_error(s, rq, r, NULL, NULL);
 	r = make(&m, a->parents);
 	if (r == -EEXIST)
-		keys = names_current(s, &m.place, &m.st);
+		keys = names_current(m.place, &m.st);
 	if (r < 0)
-		return reply_error(s, rq, shares_conceal(s, &m.place, r), NULL, keys);
-	return names_reply_entry(s, rq, &m.place, names_leaf(&m.place), &m.st);
+		return reply_error(s, rq, shares_conceal(m.place, r), NULL, keys);
+	return names_reply_entry(s, rq, m.place, names_leaf(m.place), &m.st);
 }
 
 int
@@ -114,16 +121,13 @@ op_mkdir(struct session *s, const struct request *rq)
 /* ---- set */
 
 struct set_args {
-	struct message_name filename;
 	int64_t mtime_ns;
 	uint64_t mode;
 };
 
-enum { SET_FILENAME, SET_MTIME, SET_MODE };
+enum { SET_MTIME, SET_MODE };
 
 static const struct message_field set_fields[] = {
-	[SET_FILENAME] = { "filename", MESSAGE_NAME, offsetof(struct set_args, filename),
-			   FRAME_HEADER_MAX, true },
 	[SET_MTIME] = { "mtime_ns", MESSAGE_INT, offsetof(struct set_args, mtime_ns), 0, false },
 	[SET_MODE] = { "mode", MESSAGE_UINT, offsetof(struct set_args, mode), MODE_MAX, false },
 };
@@ -179,20 +183,14 @@ set(struct session *s, const struct request *rq, const struct place *p, const st
 static int
 set_at(struct session *s, const struct request *rq, const struct set_args *a, uint64_t has)
 {
+	const struct place *p = rq->source;
 	struct entry_stat st;
-	struct place p;
 	int r;
 
-	r = names_locate(s, &a->filename, rq->rights, &p);
+	r = set(s, rq, p, a, has, &st);
 	if (r < 0)
-		return reply_error(s, rq, r, NULL, NULL);
-	if (p.rest[0] == '\0')
-		return reply_error(s, rq, -FTD_E_permission, "this is a share, not a name in one",
-				   NULL);
-	r = set(s, rq, &p, a, has, &st);
-	if (r < 0)
-		return reply_error(s, rq, shares_conceal(s, &p, r), NULL, NULL);
-	return names_reply_entry(s, rq, &p, names_leaf(&p), &st);
+		return reply_error(s, rq, shares_conceal(p, r), NULL, NULL);
+	return names_reply_entry(s, rq, p, names_leaf(p), &st);
 }
 
 int

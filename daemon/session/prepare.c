@@ -19,7 +19,7 @@ check_limits(struct session *s, struct upload *u)
 	int r;
 
 	t->max = s->config->file_size;
-	t->share = u->place.share;
+	t->share = u->place->share;
 	t->write_behind = s->config->shares[t->share].durability != CONFIG_DURABILITY_NONE;
 	if (size > t->max)
 		return upload_refusal(u, -FTD_E_file_too_large, "limit",
@@ -30,11 +30,17 @@ check_limits(struct session *s, struct upload *u)
 	return size > room || room == 0 ? -FTD_E_disk_full : 0;
 }
 
+struct making {
+	const struct session *s;
+	struct upload *u;
+};
+
 /* A directory on the way has a new entry: it is to be synced with the file. */
 static int
 remember(void *userdata, int dir)
 {
-	struct publish *p = userdata;
+	const struct making *m = userdata;
+	struct publish *p = &m->u->publish;
 	int fd;
 
 	if (p->n_made == ARRAY_SIZE(p->made)) {
@@ -49,20 +55,29 @@ remember(void *userdata, int dir)
 }
 
 static int
+may_make(void *userdata, const char *rest)
+{
+	const struct making *m = userdata;
+
+	return (shares_rights(m->s, m->u->place->share, rest) & RIGHT_MKDIR) != 0
+		   ? 0
+		   : -FTD_E_permission;
+}
+
+static int
 make_parents(struct session *s, struct upload *u)
 {
-	const char *rest = u->place.rest, *slash = strrchr(rest, '/');
+	const char *rest = u->place->rest, *slash = strrchr(rest, '/');
+	struct making m = { .s = s, .u = u };
+	const struct path_maker maker = { .may = may_make, .made = remember, .userdata = &m };
 	char directory[PATH_BYTES_MAX + 1];
 	size_t len = slash != NULL ? (size_t)(slash - rest) : 0;
-	int fd, r;
+	int fd;
 
-	r = shares_authorise(s, &u->place, RIGHT_MKDIR);
-	if (r < 0)
-		return r;
 	memcpy(directory, rest, len);
 	directory[len] = '\0';
-	fd = path_make_parents(s->shares[u->place.share].root, directory,
-			       shares_follow(s, &u->place), remember, &u->publish);
+	fd = path_make_parents(s->shares[u->place->share].root, directory,
+			       shares_follow(s, u->place), &maker);
 	if (fd < 0)
 		return fd;
 	u->publish.target_dir = fd;
@@ -73,16 +88,15 @@ static int
 open_directory(struct session *s, struct upload *u)
 {
 	struct publish *p = &u->publish;
-	const char *leaf = NULL;
+	const struct place *at = u->place;
+	bool parents = u->args.parents || (at->rights & (RIGHT_LIST | RIGHT_MKDIR)) == RIGHT_MKDIR;
+	const char *leaf = strrchr(at->rest, '/');
 	int fd;
 
-	if (u->place.rest[0] == '\0' || shares_above(s, u->place.name))
-		return -EISDIR;
-	leaf = strrchr(u->place.rest, '/');
-	leaf = leaf != NULL ? leaf + 1 : u->place.rest;
+	leaf = leaf != NULL ? leaf + 1 : at->rest;
 	memcpy(p->leaf, leaf, strlen(leaf) + 1); /* at most 255 bytes: the name was checked */
-	fd = shares_open_parent(s, &u->place, &leaf);
-	if (fd == -ENOENT && u->args.parents)
+	fd = shares_open_parent(s, at, &leaf);
+	if (fd == -ENOENT && parents)
 		return make_parents(s, u);
 	if (fd < 0)
 		return fd;
@@ -95,12 +109,8 @@ check_and_open(struct session *s, struct upload *u)
 {
 	int r;
 
-	if (u->place.share == PLACE_VIRTUAL)
-		return -EISDIR;
-	u->publish.rights = s->shares[u->place.share].rights;
-	r = shares_authorise(s, &u->place, u->rq->rights);
-	if (r == 0)
-		r = check_limits(s, u);
+	u->publish.rights = u->place->rights;
+	r = check_limits(s, u);
 	return r == 0 ? open_directory(s, u) : r;
 }
 
@@ -153,7 +163,7 @@ stage(struct session *s, struct upload *u)
 	if (is_worth_a_look(u))
 		r = look_before(u);
 	if (r == 0)
-		r = staging_place(s, &u->place, p->target_dir, mode, &p->staging);
+		r = staging_place(s, u->place, p->target_dir, mode, &p->staging);
 	u->transfer.fd = p->staging.fd;
 	return r;
 }
@@ -163,11 +173,8 @@ prepare_upload(struct session *s, struct upload *u)
 {
 	int r;
 
-	r = shares_locate(s, &u->args.filename, &u->place);
-	if (r < 0)
-		return r;
 	if (s->report->transfer == 0)
-		report_transfer_begin(s, "upload", true, u->place.name, u->transfer.expected);
+		report_transfer_begin(s, "upload", true, u->place->name, u->transfer.expected);
 	u->publish.started_usec = s->report->transfer_started_usec;
 	/* what an earlier try left */
 	close_fd(&u->publish.target_dir);
@@ -177,5 +184,5 @@ prepare_upload(struct session *s, struct upload *u)
 		r = expect_unchanged(s, u);
 	if (r == 0)
 		r = stage(s, u);
-	return shares_conceal(s, &u->place, r);
+	return shares_conceal(u->place, r);
 }

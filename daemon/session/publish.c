@@ -66,9 +66,12 @@ take_name(struct publish *p)
 
 	if (r < 0)
 		return r;
-	if (p->how == PUBLISH_REPLACE && (p->rights & RIGHT_REPLACE))
-		return renameat2(st->dir, st->name, p->target_dir, p->leaf, 0) < 0 ? -errno : 0;
-	/* who may not list is not told that a name is taken, and overwrites nothing either */
+	if (p->how == PUBLISH_REPLACE && (p->rights & RIGHT_REPLACE)) {
+		r = renameat2(st->dir, st->name, p->target_dir, p->leaf, 0) < 0 ? -errno : 0;
+		if (!claim_is_taken(r) || (p->rights & RIGHT_LIST))
+			return r;
+	}
+	/* who may not list is not told that a name is taken */
 	if (p->how == PUBLISH_KEEP_BOTH || !(p->rights & RIGHT_LIST))
 		return claim_numbered(st->dir, st->name, p->target_dir, p->leaf);
 	r = claim_rename(st->dir, st->name, p->target_dir, p->leaf);

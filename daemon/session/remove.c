@@ -12,12 +12,10 @@
 enum { LOOK_EVERY = 64 }; /* entries between two looks at orders and cancel */
 
 struct args {
-	struct message_name filename;
 	bool recursive;
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
 	{ "recursive", MESSAGE_BOOL, offsetof(struct args, recursive), 0, false },
 };
 
@@ -25,8 +23,7 @@ struct removing {
 	struct session *s;
 	const struct request *rq;
 	struct stop stop;
-	json_t *keys;    /* owned: what goes with a refusal */
-	const char *why; /* in words; may stay NULL */
+	json_t *keys; /* owned: what goes with a refusal */
 };
 
 /* Why a directory is not empty: names of the daemon's own are no client's fault and pass. */
@@ -139,7 +136,7 @@ remove_at(struct removing *m, const struct place *p, bool recursive, struct entr
 	const char *leaf;
 	int r;
 
-	dir = names_open_parent(m->s, p, &leaf, &m->why);
+	dir = names_open_parent(m->s, p, &leaf);
 	if (dir < 0)
 		return dir;
 	r = entry_stat(dir, leaf, st);
@@ -161,22 +158,19 @@ remove_at(struct removing *m, const struct place *p, bool recursive, struct entr
 static int
 start(struct removing *m, const struct args *a)
 {
+	const struct place *p = m->rq->source;
 	struct entry_stat st;
-	struct place p;
 	int end = 0, r;
 
-	r = names_locate(m->s, &a->filename, m->rq->rights, &p);
-	if (r < 0)
-		return reply_error(m->s, m->rq, r, NULL, NULL);
-	r = shares_conceal(m->s, &p, remove_at(m, &p, a->recursive, &st, &end));
+	r = shares_conceal(p, remove_at(m, p, a->recursive, &st, &end));
 	if (end < 0)
 		return end;
 	if (m->stop.error < 0)
 		return stop_answer(m->s, m->rq, &m->stop, NULL);
 	if (r < 0)
-		return reply_error(m->s, m->rq, r, m->why,
-				   names_may_list(m->s, &p) ? take_ptr(m->keys) : NULL);
-	return names_reply_entry(m->s, m->rq, &p, names_leaf(&p), &st);
+		return reply_error(m->s, m->rq, r, NULL,
+				   names_may_list(p) ? take_ptr(m->keys) : NULL);
+	return names_reply_entry(m->s, m->rq, p, names_leaf(p), &st);
 }
 
 int

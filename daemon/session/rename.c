@@ -10,20 +10,17 @@
 #include "lib/own.h"
 
 struct args {
-	struct message_name filename, to;
 	struct message_str if_exists;
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
-	{ "to", MESSAGE_NAME, offsetof(struct args, to), FRAME_HEADER_MAX, true },
 	{ "if_exists", MESSAGE_STR, offsetof(struct args, if_exists), 16, false },
 };
 
 struct renaming {
 	struct session *s;
 	const struct request *rq;
-	struct place from, to;
+	const struct place *from, *to;
 	int from_dir, to_dir;
 	enum publish_how how;
 	char leaf[PATH_COMPONENT_MAX + 1]; /* what it is called in the end */
@@ -46,24 +43,16 @@ is_inside(const char *name, const char *directory)
 	return strncmp(name, directory, len) == 0 && name[len] == '/';
 }
 
-/* Both places, with the rights that the row asks on each. */
 static int
-locate(struct renaming *n, const struct args *a)
+check(struct renaming *n, const struct args *a)
 {
-	int r;
-
 	if (claim_how(&a->if_exists, PUBLISH_FAIL, &n->how) < 0)
 		return refuse_because(n, -FTD_E_bad_request,
 				      "if_exists must be replace, fail or keep_both");
-	r = names_locate(n->s, &a->filename, n->rq->rights, &n->from);
-	if (r == 0)
-		r = names_locate(n->s, &a->to, n->rq->rights_to, &n->to);
-	if (r < 0)
-		return r;
-	if (n->from.share != n->to.share)
+	if (n->from->share != n->to->share)
 		return refuse_because(n, -FTD_E_unsupported,
 				      "these are two shares: copy the file, then remove it");
-	if (is_inside(n->to.name, n->from.name))
+	if (is_inside(n->to->name, n->from->name))
 		return refuse_because(n, -FTD_E_bad_request,
 				      "a directory cannot be moved into itself");
 	return 0;
@@ -74,30 +63,40 @@ open_both(struct renaming *n, const char **ret_from)
 {
 	const char *leaf;
 
-	n->from_dir = names_open_parent(n->s, &n->from, ret_from, &n->why);
+	n->from_dir = names_open_parent(n->s, n->from, ret_from);
 	if (n->from_dir < 0)
 		return n->from_dir;
-	n->to_dir = names_open_parent(n->s, &n->to, &leaf, &n->why);
+	n->to_dir = names_open_parent(n->s, n->to, &leaf);
 	if (n->to_dir < 0)
 		return n->to_dir;
 	(void)snprintf(n->leaf, sizeof(n->leaf), "%s", leaf);
 	return 0;
 }
 
-/* Replacing takes the right to; without it the name must be free. */
 static int
-take_name(struct renaming *n, const char *from)
+replace(struct renaming *n, const char *from)
 {
-	bool replace = n->how == PUBLISH_REPLACE;
-
-	if (n->how == PUBLISH_KEEP_BOTH)
-		return claim_numbered(n->from_dir, from, n->to_dir, n->leaf);
-	if (!replace || shares_authorise(n->s, &n->to, RIGHT_REPLACE) < 0)
-		return claim_rename(n->from_dir, from, n->to_dir, n->leaf);
 	if (renameat2(n->from_dir, from, n->to_dir, n->leaf, 0) == 0)
 		return 0;
 	return errno == EEXIST ? -ENOTEMPTY
 			       : -errno; /* XFS says so of a directory that is not empty */
+}
+
+/* Replacing takes the right to; without it the name must be free. */
+static int
+take_name(struct renaming *n, const char *from)
+{
+	bool may_replace = shares_authorise(n->to, RIGHT_REPLACE) == 0;
+	int r = -EEXIST;
+
+	if (n->how == PUBLISH_REPLACE && may_replace)
+		r = replace(n, from);
+	/* who may not list is not told that a name is taken */
+	if (n->how == PUBLISH_KEEP_BOTH || (claim_is_taken(r) && !names_may_list(n->to)))
+		return claim_numbered(n->from_dir, from, n->to_dir, n->leaf);
+	return n->how == PUBLISH_REPLACE && may_replace
+		   ? r
+		   : claim_rename(n->from_dir, from, n->to_dir, n->leaf);
 }
 
 /* What the client is told of a failed rename. */
@@ -110,10 +109,9 @@ explain(struct renaming *n, int r)
 	if (r == -EINVAL)
 		return refuse_because(n, -FTD_E_bad_request,
 				      "a directory cannot be moved into itself");
-	if (r == -EEXIST && n->how == PUBLISH_REPLACE &&
-	    shares_authorise(n->s, &n->to, RIGHT_REPLACE) < 0)
+	if (r == -EEXIST && n->how == PUBLISH_REPLACE && shares_authorise(n->to, RIGHT_REPLACE) < 0)
 		return -FTD_E_permission;
-	return shares_conceal(n->s, &n->to, r);
+	return shares_conceal(n->to, r);
 }
 
 static int
@@ -127,9 +125,9 @@ change(struct renaming *n, const char *from)
 			(void)entry_stat(n->to_dir, n->leaf, &n->st);
 		return explain(n, r);
 	}
-	r = names_changed(n->s, n->rq, &n->to, n->to_dir);
+	r = names_changed(n->s, n->rq, n->to, n->to_dir);
 	if (r == 0)
-		r = names_changed(n->s, n->rq, &n->from, n->from_dir);
+		r = names_changed(n->s, n->rq, n->from, n->from_dir);
 	return r < 0 ? r : entry_stat(n->to_dir, n->leaf, &n->st);
 }
 
@@ -140,22 +138,29 @@ rename_at(struct renaming *n, const struct args *a)
 	const char *from;
 	int r;
 
-	r = locate(n, a);
+	r = check(n, a);
 	if (r == 0)
 		r = open_both(n, &from);
 	if (r == 0)
 		r = change(n, from);
 	if (r == 0)
-		return names_reply_entry(n->s, n->rq, &n->to, n->leaf, &n->st);
+		return names_reply_entry(n->s, n->rq, n->to, n->leaf, &n->st);
 	if (r == -EEXIST)
-		keys = names_current(n->s, &n->to, &n->st);
+		keys = names_current(n->to, &n->st);
 	return reply_error(n->s, n->rq, r, n->why, keys);
 }
 
 int
 op_rename(struct session *s, const struct request *rq)
 {
-	struct renaming n = { .s = s, .rq = rq, .from_dir = -1, .to_dir = -1 };
+	struct renaming n = {
+		.s = s,
+		.rq = rq,
+		.from = rq->source,
+		.to = rq->target,
+		.from_dir = -1,
+		.to_dir = -1,
+	};
 	struct args a = { 0 };
 	uint64_t has = 0;
 	int r;

@@ -72,6 +72,7 @@ session_init(struct session *s, const struct session_start *start)
 		.privilege = start->privilege,
 		.hello = start->hello,
 	};
+	access_view_init(&s->view, s->config, &s->subject);
 	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++)
 		s->shares[i].root = s->shares[i].ftd = -1;
 	r = conn_init(&s->conn, start->connection);
@@ -91,8 +92,7 @@ session_open_shares(struct session *s)
 		struct session_share *share = &s->shares[i];
 
 		share->config = &s->config->shares[i];
-		share->rights = access_union(s->config, share->config, &s->subject);
-		if (share->rights == 0)
+		if (s->view.shares[i] == 0)
 			continue;
 		/* O_PATH: a drop box may be unreadable */
 		share->root =

@@ -36,7 +36,6 @@ struct conn {
 
 struct session_share {
 	const struct config_share *config;
-	unsigned rights;    /* RIGHT_* of this session's subject; 0: not there */
 	int root;           /* -1 while the directory cannot be opened */
 	int open_error;     /* why, negative errno */
 	int ftd;            /* .ftd/staging beneath it, -1 until staging_place() needs it */
@@ -48,7 +47,8 @@ struct session {
 	const struct config *config;
 	uint64_t number; /* 412 of "s412" */
 	struct access_subject subject;
-	bool own_uid; /* it runs as an account of the user's own */
+	struct access_view view; /* of the subject */
+	bool own_uid;            /* it runs as an account of the user's own */
 	const struct board_orders *orders;
 	const struct board_public *public;
 	struct board_report *report;
@@ -152,12 +152,18 @@ int reply_working(struct session *s, const struct request *rq, const char *phase
  * negative conn_* failure (end). A refusal is answered and is 0. Bodies of operations other than
  * upload are skipped by the dispatcher before the handler runs. */
 typedef int (*operation_fn)(struct session *s, const struct request *rq);
-#define OPERATION(opt, stem, rights, rights_to, flags) \
+#define OPERATION(opt, stem, need, need_to, flags) \
 	int op_##stem(struct session *s, const struct request *rq);
 #include "lib/operations.def"
 #undef OPERATION
-/* One request: frame, table row, need, rights, handler. 0 go on, 1 close, negative end. */
+/* One request: frame, table row, names, rights, handler. 0 go on, 1 close, negative end. */
 int dispatch_one(struct session *s);
+/* Finds the places that the request names and judges, by the row, whether the subject may do this
+ * to them. 0: rq->source and rq->target are those in *ret, NULL where the row has none; or the
+ * refusal, with rq's untouched and ret_message (DISPATCH_WHY_MAX; "": what the code says). */
+struct places;
+int dispatch_authorise(struct session *s, const struct access_operation *o, struct request *rq,
+		       struct places *ret, char *ret_message);
 /* Reads the next header (waits). The caller owns *ret. -FTD_E_bad_frame, -FTD_E_bad_request or
  * conn_*. */
 int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_rq);
@@ -222,20 +228,26 @@ void report_upload_end(struct session *s, const struct publish *p, const char *r
 
 /* ---- shares.c: names to places ---- */
 struct place {
-	unsigned share; /* index; PLACE_VIRTUAL: a directory above shares, or no share at all */
+	unsigned share;  /* index; PLACE_VIRTUAL: a directory above shares, or no share at all */
+	unsigned rights; /* RIGHT_* of the subject there */
 	char name[PATH_BYTES_MAX + 1]; /* normalised name in the namespace */
 	const char *rest; /* what is left of it beneath the share; "" is the share's root */
 };
-enum { PLACE_VIRTUAL = UINT32_MAX };
-/* Checks the wire name and finds its share (hidden shares are not there: -FTD_E_not_found or,
- * without list right, -FTD_E_permission). Rights are not checked here. 0, -FTD_E_bad_name,
- * -FTD_E_not_found. */
-int shares_locate(struct session *s, const struct message_name *name, struct place *ret);
-/* need (RIGHT_*) in the share of the place. 0 or -FTD_E_permission. */
-int shares_authorise(struct session *s, const struct place *p, unsigned need);
+enum { PLACE_VIRTUAL = ACCESS_VIRTUAL };
+/* What a request names; a name is "" where it could not be read. */
+struct places {
+	struct place source, target;
+};
+/* Finds the share of a normalised name. What may be done there is for others to judge. 0, or
+ * -FTD_E_not_found, -FTD_E_permission where it is in none that the subject may see. */
+int shares_locate(const struct session *s, const char *name, struct place *ret);
+/* The rights of the subject at a path inside a share. */
+unsigned shares_rights(const struct session *s, unsigned share, const char *rest);
+/* need (RIGHT_*) at the place. 0 or -FTD_E_permission. */
+int shares_authorise(const struct place *p, unsigned need);
 /* What may be told of failure r there: -FTD_E_permission instead of all that says what exists, for
  * a subject without the right to list. */
-int shares_conceal(const struct session *s, const struct place *p, int r);
+int shares_conceal(const struct place *p, int r);
 /* The same for one who has these rights. */
 int shares_told(unsigned rights, int r);
 /* Bytes that may still be written into the share (less limits.free_space) and its size. 0 or
@@ -248,11 +260,11 @@ bool shares_above(const struct session *s, const char *name);
  * calls child for each distinct one. */
 int shares_children(struct session *s, const char *name,
 		    int (*child)(void *userdata, const char *name, size_t len), void *userdata);
-bool shares_follow(struct session *s, const struct place *p); /* links = "inside" */
+bool shares_follow(const struct session *s, const struct place *p); /* links = "inside" */
 /* Opens what the place names, flags as open(2). Descriptor or negative. */
-int shares_open(struct session *s, const struct place *p, int flags);
+int shares_open(const struct session *s, const struct place *p, int flags);
 /* The directory that holds it, and the leaf's name (points into p). */
-int shares_open_parent(struct session *s, const struct place *p, const char **ret_leaf);
+int shares_open_parent(const struct session *s, const struct place *p, const char **ret_leaf);
 
 /* ---- entry.c ---- */
 struct entry_stat {

@@ -38,9 +38,9 @@ raise_descriptors(void)
 }
 
 static bool
-is_writable(const struct session_share *share)
+is_writable(const struct session *s, size_t share)
 {
-	return (share->rights & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0;
+	return (s->view.shares[share] & ~(unsigned)(RIGHT_READ | RIGHT_LIST)) != 0;
 }
 
 /* Files: exactly the roots that were opened. */
@@ -55,8 +55,8 @@ enter_sandbox(const struct session *s)
 		if (s->shares[i].root >= 0)
 			roots[n++] = (struct sandbox_root){
 				.fd = s->shares[i].root,
-				.access = is_writable(&s->shares[i]) ? SANDBOX_READ_WRITE
-								     : SANDBOX_READ_ONLY,
+				.access =
+				    is_writable(s, i) ? SANDBOX_READ_WRITE : SANDBOX_READ_ONLY,
 			};
 	r = sandbox_landlock(roots, n);
 	if (r < 0 && s->config->sandbox == CONFIG_SANDBOX_REQUIRE)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/statfs.h>
 
@@ -11,7 +12,7 @@
 static bool
 is_visible(const struct session *s, size_t i)
 {
-	return s->shares[i].rights != 0;
+	return s->view.shares[i] != 0;
 }
 
 /* What is left of a share's path beneath the directory name; NULL: the share is not beneath it. */
@@ -36,60 +37,30 @@ shares_above(const struct session *s, const char *name)
 	return false;
 }
 
-/* Whether the subject may list what holds a name. A share that is hidden from it is no part of
- * that. */
-static bool
-may_list_around(const struct session *s, const char *name)
+int
+shares_locate(const struct session *s, const char *name, struct place *ret)
 {
-	const struct config_share *share;
-	char parent[PATH_BYTES_MAX + 1];
-	const char *slash, *rest;
-	size_t len;
+	struct access_place at;
+	struct access_verdict a;
 
-	do {
-		slash = strrchr(name, '/');
-		len = slash != NULL ? (size_t)(slash - name) : 0;
-		memcpy(parent, name, len);
-		parent[len] = '\0';
-		share = config_share_of(s->config, parent, &rest);
-		if (share == NULL)
-			return true;
-		name = share->path;
-	} while (name[0] != '\0' && !is_visible(s, (size_t)(share - s->config->shares)));
-	return (s->shares[share - s->config->shares].rights & RIGHT_LIST) != 0;
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", name);
+	a = access_locate(&s->view, ret->name, &at, NULL);
+	ret->share = at.share;
+	ret->rights = at.rights;
+	ret->rest = at.rest;
+	return a.allowed ? 0 : err_from_code(a.code);
+}
+
+unsigned
+shares_rights(const struct session *s, unsigned share, const char *rest)
+{
+	return access_rights(s->config, &s->config->shares[share], &s->subject, rest);
 }
 
 int
-shares_locate(struct session *s, const struct message_name *name, struct place *ret)
+shares_authorise(const struct place *p, unsigned need)
 {
-	const struct config_share *share;
-	int r;
-
-	if (name->data == NULL)
-		return -FTD_E_bad_name;
-	r = path_from_wire(name->data, name->len, ret->name);
-	if (r < 0)
-		return r;
-	share = config_share_of(s->config, ret->name, &ret->rest);
-	if (share != NULL && is_visible(s, (size_t)(share - s->config->shares))) {
-		ret->share = (unsigned)(share - s->config->shares);
-		return 0;
-	}
-	if (!shares_above(s, ret->name))
-		return may_list_around(s, ret->name) ? -FTD_E_not_found : -FTD_E_permission;
-	ret->share = PLACE_VIRTUAL;
-	ret->rest = ret->name;
-	return 0;
-}
-
-int
-shares_authorise(struct session *s, const struct place *p, unsigned need)
-{
-	/* directories above shares can be looked at, nothing else */
-	unsigned rights =
-	    p->share == PLACE_VIRTUAL ? RIGHT_READ | RIGHT_LIST : s->shares[p->share].rights;
-
-	return (need & ~rights) == 0 ? 0 : -FTD_E_permission;
+	return (need & ~p->rights) == 0 ? 0 : -FTD_E_permission;
 }
 
 int
@@ -108,9 +79,9 @@ shares_told(unsigned rights, int r)
 }
 
 int
-shares_conceal(const struct session *s, const struct place *p, int r)
+shares_conceal(const struct place *p, int r)
 {
-	return shares_told(p->share == PLACE_VIRTUAL ? RIGHT_ALL : s->shares[p->share].rights, r);
+	return shares_told(p->rights, r);
 }
 
 /* Whether an earlier share gave the same child already. */
@@ -150,7 +121,7 @@ shares_children(struct session *s, const char *name,
 }
 
 bool
-shares_follow(struct session *s, const struct place *p)
+shares_follow(const struct session *s, const struct place *p)
 {
 	return p->share != PLACE_VIRTUAL &&
 	       s->config->shares[p->share].links == CONFIG_LINKS_INSIDE;
@@ -170,7 +141,7 @@ root_of(const struct session *s, const struct place *p)
 }
 
 int
-shares_open(struct session *s, const struct place *p, int flags)
+shares_open(const struct session *s, const struct place *p, int flags)
 {
 	int root = root_of(s, p);
 
@@ -178,7 +149,7 @@ shares_open(struct session *s, const struct place *p, int flags)
 }
 
 int
-shares_open_parent(struct session *s, const struct place *p, const char **ret_leaf)
+shares_open_parent(const struct session *s, const struct place *p, const char **ret_leaf)
 {
 	int root = root_of(s, p);
 

@@ -114,42 +114,26 @@ op_commit(struct session *s, const struct request *rq)
 /* ---- space */
 
 /* The share of the name, or the first one there is for a name above all shares. */
-static int
-share_of(struct session *s, const struct message_name *name, unsigned *ret)
+static unsigned
+share_of(const struct session *s, const struct place *p)
 {
-	struct place p;
-	int r;
+	unsigned share = p->share;
 
-	r = shares_locate(s, name, &p);
-	if (r < 0)
-		return r;
-	*ret = p.share;
-	for (unsigned i = 0; *ret == PLACE_VIRTUAL && i < s->config->n_shares; i++)
-		if (s->shares[i].rights != 0)
-			*ret = i;
-	return 0;
+	for (unsigned i = 0; share == PLACE_VIRTUAL && i < s->config->n_shares; i++)
+		if (s->view.shares[i] != 0)
+			share = i;
+	return share;
 }
 
 int
 op_space(struct session *s, const struct request *rq)
 {
-	static const struct message_field fields[] = {
-		{ "filename", MESSAGE_NAME, 0, PATH_BYTES_MAX + 1, false },
-	};
-	struct message_name name = { 0 };
-	uint64_t has, room, total;
-	unsigned share;
-	int r;
+	uint64_t room, total;
+	int r = decode_nothing(s, rq);
 
-	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &name, &has);
 	if (r <= 0)
 		return r;
-	if (name.data == NULL)
-		name = (struct message_name){ .data = "/", .len = 1 };
-	r = share_of(s, &name, &share);
-	if (r == 0)
-		r = shares_space(s, share, &room, &total);
-	message_args_done(fields, ARRAY_SIZE(fields), &name);
+	r = shares_space(s, share_of(s, rq->source), &room, &total);
 	if (r < 0)
 		return reply_error(s, rq, r, NULL, NULL);
 	return reply_ok(s, rq,

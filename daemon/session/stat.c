@@ -4,17 +4,7 @@
 
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
-#include "lib/err.h"
-#include "lib/frame.h"
 #include "lib/own.h"
-
-struct args {
-	struct message_name filename;
-};
-
-static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
-};
 
 /* What the storage has there; links are not followed. */
 static int
@@ -41,26 +31,20 @@ stat_place(struct session *s, const struct place *p, struct entry_stat *ret)
 		*ret = forest_virtual();
 		r = 0;
 	}
-	return shares_conceal(s, p, r);
+	return shares_conceal(p, r);
 }
 
 int
 op_stat(struct session *s, const struct request *rq)
 {
-	struct args a = { 0 };
 	struct entry_stat st;
-	struct place p;
-	uint64_t has = 0;
+	uint64_t has;
 	int r;
 
-	r = dispatch_decode(s, rq, fields, ARRAY_SIZE(fields), &a, &has);
-	if (r > 0) {
-		r = names_locate(s, &a.filename, rq->rights, &p);
-		if (r == 0)
-			r = stat_place(s, &p, &st);
-		r = r < 0 ? reply_error(s, rq, r, NULL, NULL)
-			  : names_reply_entry(s, rq, &p, names_leaf(&p), &st);
-	}
-	message_args_done(fields, ARRAY_SIZE(fields), &a);
-	return r;
+	r = dispatch_decode(s, rq, NULL, 0, NULL, &has);
+	if (r <= 0)
+		return r;
+	r = stat_place(s, rq->source, &st);
+	return r < 0 ? reply_error(s, rq, r, NULL, NULL)
+		     : names_reply_entry(s, rq, rq->source, names_leaf(rq->source), &st);
 }

@@ -15,13 +15,11 @@
 enum { LOOK_EVERY = 64 }; /* entries between two looks at orders and cancel */
 
 struct args {
-	struct message_name filename;
 	struct message_str digest;
 	bool holes;
 };
 
 static const struct message_field fields[] = {
-	{ "filename", MESSAGE_NAME, offsetof(struct args, filename), FRAME_HEADER_MAX, true },
 	{ "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 	{ "holes", MESSAGE_BOOL, offsetof(struct args, holes), 0, false },
 };
@@ -149,12 +147,12 @@ walk(struct tree *t)
 
 /* One record for the whole tree, as for one download. */
 static int
-transfer(struct tree *t, const struct place *p)
+transfer(struct tree *t)
 {
 	char reason[64];
 	int r;
 
-	report_transfer_begin(t->s, "download-tree", false, p->name, UINT64_MAX);
+	report_transfer_begin(t->s, "download-tree", false, t->rq->source->name, UINT64_MAX);
 	r = walk(t);
 	(void)snprintf(reason, sizeof(reason), "%" PRIu64 " could not be read", t->errors);
 	content_report_end(t->s, r, t->error, t->errors > 0 ? reason : NULL);
@@ -165,7 +163,6 @@ static int
 start(struct session *s, const struct request *rq, const struct args *a)
 {
 	struct tree t = { .s = s, .rq = rq };
-	struct place p;
 	int r;
 
 	t.content = (struct content){
@@ -177,12 +174,10 @@ start(struct session *s, const struct request *rq, const struct args *a)
 	};
 	r = content_algorithm(&a->digest, &t.content.algorithm);
 	if (r == 0)
-		r = names_locate(s, &a->filename, rq->rights, &p);
-	if (r == 0)
-		r = forest_new(s, &p, rq->rights, true, &t.forest);
+		r = forest_new(s, rq->source, RIGHT_READ | RIGHT_LIST, true, &t.forest);
 	if (r < 0)
 		return reply_error(s, rq, r, NULL, NULL);
-	r = transfer(&t, &p);
+	r = transfer(&t);
 	forest_free(t.forest);
 	return r;
 }

@@ -15,7 +15,6 @@ enum { FIELD_FILESIZE };
 #define AT(field) offsetof(struct upload_args, field)
 static const struct message_field fields[] = {
 	[FIELD_FILESIZE] = { "filesize", MESSAGE_NULLABLE, AT(filesize), INT64_MAX, false },
-	{ "filename", MESSAGE_NAME, AT(filename), FRAME_HEADER_MAX, true },
 	{ "mtime_ns", MESSAGE_INT, AT(mtime_ns), 0, false },
 	{ "mode", MESSAGE_UINT, AT(mode), UINT32_MAX, false },
 	{ "parents", MESSAGE_BOOL, AT(parents), 0, false },
@@ -29,7 +28,6 @@ static const struct message_field fields[] = {
 void
 upload_done(struct session *s, struct upload *u)
 {
-	message_args_done(fields, ARRAY_SIZE(fields), &u->args);
 	publish_done(s, &u->publish);
 	json_decref(u->extra);
 	u->extra = NULL;
@@ -107,6 +105,13 @@ read_words(struct upload *u)
 		     : 0;
 }
 
+static void
+upload_init(struct upload *u, const struct request *rq)
+{
+	*u = (struct upload){ .rq = rq, .place = rq->source };
+	publish_init(&u->publish);
+}
+
 int
 upload_read(struct upload *u, const struct request *rq)
 {
@@ -114,8 +119,7 @@ upload_read(struct upload *u, const struct request *rq)
 	uint64_t has;
 	int r;
 
-	*u = (struct upload){ .rq = rq };
-	publish_init(&u->publish);
+	upload_init(u, rq);
 	t->digest.algorithm = DIGEST_XXH3;
 	r = read_size(u, rq);
 	if (r == 0)
@@ -144,7 +148,7 @@ finish(struct session *s, struct upload *u)
 		return -errno;
 	if (u->has_mtime)
 		r = entry_set_mtime(p->staging.fd, u->args.mtime_ns);
-	p->name = strdup(u->place.name);
+	p->name = strdup(u->place->name);
 	if (r < 0 || p->name == NULL)
 		return r < 0 ? r : -ENOMEM;
 	p->id = json_incref(u->rq->id);
@@ -221,7 +225,7 @@ carry_out(struct session *s, struct upload *u, bool alone)
 	if (r < 0)
 		return upload_lost(s, r);
 	if (r > 0)
-		return give_up(s, u, shares_conceal(s, &u->place, u->transfer.error));
+		return give_up(s, u, shares_conceal(u->place, u->transfer.error));
 	r = group_add(s, &u->publish);
 	return r == 0 && alone ? group_flush(s) : r;
 }
@@ -262,6 +266,24 @@ op_upload(struct session *s, const struct request *rq)
 
 	r = upload_read(&u, rq);
 	r = r < 0 ? give_up(s, &u, r) : serve(s, &u);
+	upload_done(s, &u);
+	return r;
+}
+
+int
+upload_refuse(struct session *s, const struct request *rq, const char *name, int r,
+	      const char *message)
+{
+	struct upload u;
+	int unread;
+
+	upload_init(&u, rq);
+	unread = read_size(&u, rq);
+	if (unread == 0)
+		(void)because(&u, r, message);
+	if (name[0] != '\0')
+		report_transfer_begin(s, "upload", true, name, u.transfer.expected);
+	r = give_up(s, &u, unread < 0 ? unread : r);
 	upload_done(s, &u);
 	return r;
 }

@@ -10,7 +10,6 @@
 enum { UPLOAD_MODE = 0777 }; /* the bits of mode that a client may set */
 
 struct upload_args {
-	struct message_name filename;
 	uint64_t filesize;
 	int64_t mtime_ns;
 	uint64_t mode;
@@ -22,10 +21,10 @@ struct upload {
 	const struct request *rq;
 	struct upload_args args;
 	bool has_mtime, has_mode;
-	struct place place;
-	struct refuse_rest body;  /* what follows, at once or after continue */
-	struct transfer transfer; /* its rest: what is on its way now */
-	struct publish publish;   /* what group_add() or publish_all() gets */
+	const struct place *place; /* where it goes; borrowed of the request */
+	struct refuse_rest body;   /* what follows, at once or after continue */
+	struct transfer transfer;  /* its rest: what is on its way now */
+	struct publish publish;    /* what group_add() or publish_all() gets */
 
 	/* of a refusal; extra also: the receipt of what is unchanged */
 	char message[BOARD_TEXT_MAX]; /* "": the usual */
@@ -37,6 +36,11 @@ struct upload {
 /* Reads the request; *u is initialised and to be freed with upload_done() in any case. 0, or a
  * refusal, with transfer.close set where nobody knows how long the body is. */
 int upload_read(struct upload *u, const struct request *rq);
+/* For the dispatcher: answers that the upload is refused with r (message "": what the code says),
+ * and drops the body. name is where it was meant to go, "" where that is not known. As a handler.
+ */
+int upload_refuse(struct session *s, const struct request *rq, const char *name, int r,
+		  const char *message);
 /* Takes the content. 0: publish is ready; 1: refused, see transfer.error; negative: conn_*. */
 int upload_take(struct session *s, struct upload *u);
 /* Ends the transfer in the report after a conn_* failure r; returns r. */

@@ -15,6 +15,7 @@
 #include <jansson.h>
 #include <systemd/sd-event.h>
 
+#include "daemon/common/access.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/buf.h"
 #include "lib/frame.h"
@@ -30,9 +31,6 @@ enum {
 	CONTROL_ID_MAX = 24,           /* bytes of "s412" */
 	CONTROL_PATIENCE_SEC = 10,     /* for a frame begun, or an answer not taken */
 };
-
-/* Each may do what those before it may. */
-enum control_role { CONTROL_NOBODY, CONTROL_VIEWER, CONTROL_OPERATOR, CONTROL_ADMIN };
 
 /* ---- control_command.c: one request ---- */
 

@@ -27,6 +27,12 @@ static const struct control_command commands[] = {
 #undef COMMAND
 };
 
+/* A row says whom it is for: nothing is open by omission. */
+#define COMMAND(name, words, stem, role, changes, arguments, help) \
+	_Static_assert(CONTROL_##role > CONTROL_NOBODY, "the command " name " lacks its role");
+#include "lib/control.def"
+#undef COMMAND
+
 static const char *const names[] = {
 #define COMMAND(name, words, stem, role, changes, arguments, help) name,
 #include "lib/control.def"
@@ -180,7 +186,7 @@ authorise(struct control_request *rq, const struct control_command *command, jso
 {
 	int r;
 
-	if (rq->role >= command->role)
+	if (access_command(rq->role, command->role))
 		return 0;
 	r = control_set(answer, "role", json_string(role_names[command->role]));
 	if (r < 0)

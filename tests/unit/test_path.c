@@ -260,45 +260,67 @@ static void
 makes_what_is_missing(void **state)
 {
 	int calls = 0, fd;
+	const struct path_maker maker = { .made = count_created, .userdata = &calls };
 	struct stat st;
 	mode_t mask = umask(027);
 
 	(void)state;
-	fd = path_make_parents(share, "a/x/y/z", false, count_created, &calls);
+	fd = path_make_parents(share, "a/x/y/z", false, &maker);
 	assert_true(fd >= 0);
 	assert_int_equal(calls, 3);
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_mode, S_IFDIR | 0750);
 	close_fd(&fd);
-	fd = path_make_parents(share, "a/x/y/z", false, count_created, &calls);
+	fd = path_make_parents(share, "a/x/y/z", false, &maker);
 	assert_true(fd >= 0);
 	assert_int_equal(calls, 3);
 	close_fd(&fd);
-	fd = path_make_parents(share, "", false, NULL, NULL);
+	fd = path_make_parents(share, "", false, NULL);
 	assert_true(fd >= 0);
 	close_fd(&fd);
-	fd = path_make_parents(share, "in/b/c", true, NULL, NULL);
+	fd = path_make_parents(share, "in/b/c", true, NULL);
 	assert_true(fd >= 0);
 	assert_int_equal(fstatat(share, "a/b/c", &st, 0), 0);
 	close_fd(&fd);
 	(void)umask(mask);
 }
 
+static int
+may_not_make_y(void *userdata, const char *rel)
+{
+	(void)userdata;
+	return strcmp(rel, "m/x/y") == 0 ? -EACCES : 0;
+}
+
+static void
+makes_only_what_may_be(void **state)
+{
+	int calls = 0;
+	const struct path_maker maker = { may_not_make_y, count_created, &calls };
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(path_make_parents(share, "m/x/y/z", false, &maker), -EACCES);
+	assert_int_equal(calls, 2);
+	assert_int_equal(fstatat(share, "m/x", &st, 0), 0);
+	assert_int_equal(fstatat(share, "m/x/y", &st, 0), -1);
+}
+
 static void
 makes_nothing_outside(void **state)
 {
 	int calls = 0;
+	const struct path_maker maker = { .made = count_created, .userdata = &calls };
 	struct stat st;
 
 	(void)state;
-	assert_int_equal(path_make_parents(share, "in/new", false, NULL, NULL), -ELOOP);
-	assert_int_equal(path_make_parents(share, "up/new", true, NULL, NULL), -EXDEV);
-	assert_int_equal(path_make_parents(share, "a/b/file/new", false, NULL, NULL), -ENOTDIR);
-	assert_int_equal(path_make_parents(share, "gone/new", false, NULL, NULL), -ELOOP);
-	assert_int_equal(path_make_parents(share, "gone/new", true, NULL, NULL), -ENOENT);
+	assert_int_equal(path_make_parents(share, "in/new", false, NULL), -ELOOP);
+	assert_int_equal(path_make_parents(share, "up/new", true, NULL), -EXDEV);
+	assert_int_equal(path_make_parents(share, "a/b/file/new", false, NULL), -ENOTDIR);
+	assert_int_equal(path_make_parents(share, "gone/new", false, NULL), -ELOOP);
+	assert_int_equal(path_make_parents(share, "gone/new", true, NULL), -ENOENT);
 	assert_int_equal(fstatat(share, "../outside/new", &st, 0), -1);
-	assert_int_equal(path_make_parents(share, "1/2/3/4/5/6/7", false, count_created, &calls),
-			 -ECANCELED);
+	assert_int_equal(path_make_parents(share, "1/2/3/4/5/6/7", false, &maker), -ECANCELED);
 	assert_int_equal(calls, 6);
 	assert_int_equal(fstatat(share, "1/2/3/4/5/6/7", &st, 0), -1);
 }
@@ -315,16 +337,16 @@ deep_names(void **state)
 	for (size_t i = 0; i < sizeof(rel); i++)
 		rel[i] = i % 32 == 31 ? '/' : 'd';
 	rel[2046] = '\0';
-	fd = path_make_parents(share, rel, false, NULL, NULL);
+	fd = path_make_parents(share, rel, false, NULL);
 	assert_true(fd >= 0);
 	close_fd(&fd);
 	rel[2046] = 'd';
 	rel[sizeof(rel) - 1] = '\0';
 	rel[PATH_BYTES_MAX] = 'd';
-	assert_int_equal(path_make_parents(share, rel, false, NULL, NULL), -ENAMETOOLONG);
+	assert_int_equal(path_make_parents(share, rel, false, NULL), -ENAMETOOLONG);
 	memset(rel, 'd', 400);
 	rel[300] = '\0';
-	assert_int_equal(path_make_parents(share, rel, false, NULL, NULL), -ENAMETOOLONG);
+	assert_int_equal(path_make_parents(share, rel, false, NULL), -ENAMETOOLONG);
 	assert_int_equal(path_open(share, rel, O_RDONLY, 0, false), -ENAMETOOLONG);
 	fd = path_open_parent(share, rel, false, &leaf);
 	assert_true(fd >= 0);
@@ -345,6 +367,7 @@ main(void)
 		TEST(creates_with_the_mode),
 		TEST(parents_are_held_by_descriptor),
 		TEST(makes_what_is_missing),
+		TEST(makes_only_what_may_be),
 		TEST(makes_nothing_outside),
 		TEST(deep_names),
 	};

@@ -65,7 +65,7 @@ content(const char *name, const char *text, enum publish_how how)
 
 	publish_init(&p);
 	p.how = how;
-	p.rights = s.shares[0].rights;
+	p.rights = s.view.shares[0];
 	p.target_dir = path_open_parent(root, name, false, &name);
 	assert_true(p.target_dir >= 0);
 	(void)snprintf(p.leaf, sizeof(p.leaf), "%s", name);
