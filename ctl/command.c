@@ -10,6 +10,7 @@ const struct command commands[] = {
 #define COMMAND(name, words, stem, role, changes, arguments, help) \
 	{ name, words, #role, arguments, help, changes, &verb_##stem },
 #include "lib/control.def"
+#include "ctl/local.def"
 #undef COMMAND
 };
 const size_t commands_n = ARRAY_SIZE(commands);
@@ -17,6 +18,7 @@ const size_t commands_n = ARRAY_SIZE(commands);
 static const char *const all_words[] = {
 #define COMMAND(name, words, stem, role, changes, arguments, help) words,
 #include "lib/control.def"
+#include "ctl/local.def"
 #undef COMMAND
 };
 
@@ -27,7 +29,11 @@ enum match { MATCH_NOT, MATCH_SHORT, MATCH_PREFIX, MATCH_EXACT };
 static size_t
 count_words(const char *words)
 {
-	return strchr(words, ' ') == NULL ? 1 : 2;
+	size_t n = 1;
+
+	for (; *words != '\0'; words++)
+		n += *words == ' ';
+	return n;
 }
 
 /* SHORT: right as far as it goes, but more words are needed. */
@@ -126,7 +132,7 @@ command_takes(const struct command *c, enum option_id id)
 	struct command_token at = { 0 };
 
 	if (row->kind == OPTION_GLOBAL)
-		return id != OPTION_WATCH || !c->changes;
+		return id != OPTION_WATCH || (!c->changes && c->verb->local == NULL);
 	while (command_next_token(c, &at))
 		if (at.len == strlen(row->name) + 2 && strncmp(at.text, "--", 2) == 0 &&
 		    strncmp(at.text + 2, row->name, at.len - 2) == 0)

@@ -1,4 +1,5 @@
-/* The commands of ftctl, from lib/control.def: found by their words, helped with, completed. */
+/* The commands of ftctl, from lib/control.def and ctl/local.def: found by their words, helped with,
+ * completed. */
 #pragma once
 
 #include <stdbool.h>
@@ -31,6 +32,9 @@ struct verb {
 	/* More for the request than options and argument; NULL: nothing. 0, or an exit status, said
 	 * on stderr. */
 	int (*ask)(const struct options *o, const char *argument, json_t *request);
+	/* Does it without the daemon: fills in answer as that would do. 0, or negative as
+	 * local_refuse(). NULL: the daemon does it. */
+	int (*local)(const struct options *o, const json_t *request, json_t *answer);
 	void (*show)(struct report *r, json_t *answer);         /* as text for people */
 	int (*result)(const struct options *o, json_t *answer); /* exit status; NULL: EXIT_DONE */
 	uint64_t timeout_sec;                                   /* where not given; 0: none */
@@ -49,6 +53,7 @@ extern const size_t commands_n;
 #define COMMAND(name, words, stem, role, changes, arguments, help) \
 	extern const struct verb verb_##stem;
 #include "lib/control.def"
+#include "ctl/local.def"
 #undef COMMAND
 
 /* The command that the first words say; *ret_used of them. prefixes: unique beginnings will do.

@@ -63,25 +63,40 @@ offer_words(const char *begun, char *const *words, size_t n)
 		offer(begun, "help", strlen("help"));
 }
 
+/* The key of each row of a list, where it consists of these letters. */
 static void
-offer_ids(const char *begun, const struct options *o, const char *command, const char *key)
+offer_rows(const char *begun, const struct options *o, const char *command, const char *list,
+	   const char *key, const char *letters)
 {
 	auto_json json_t *request = json_pack("{s:s}", "opt", command);
 	auto_json json_t *answer = NULL;
 	struct wire w;
 	const json_t *row;
-	const char *id;
+	const char *word;
 	size_t i;
 
 	if (request == NULL || call_open(&w, run_socket(o), ASK_MSEC * USEC_PER_MSEC) < 0)
 		return;
 	(void)call_ask(&w, request, ASK_MSEC * USEC_PER_MSEC, &answer);
 	wire_done(&w);
-	json_array_foreach (json_object_get(answer, key), i, row) {
-		id = json_string_value(json_object_get(row, "id"));
-		if (id != NULL && strspn(id, "st0123456789") == strlen(id))
-			offer(begun, id, strlen(id));
+	json_array_foreach (json_object_get(answer, list), i, row) {
+		word = json_string_value(json_object_get(row, key));
+		if (word != NULL && strspn(word, letters) == strlen(word))
+			offer(begun, word, strlen(word));
 	}
+}
+
+static void
+offer_ids(const char *begun, const struct options *o, const char *command, const char *list)
+{
+	offer_rows(begun, o, command, list, "id", "st0123456789");
+}
+
+static void
+offer_users(const char *begun, const struct options *o)
+{
+	offer_rows(begun, o, "list-users", "users", "user",
+		   "abcdefghijklmnopqrstuvwxyz0123456789_.-");
 }
 
 /* Words that stand in the arguments as they are, and the ids of what is there now. */
@@ -99,23 +114,34 @@ offer_arguments(const char *begun, const struct options *o, const struct command
 		}
 		if (at.len == 8 && strncmp(at.text, "TRANSFER", 8) == 0)
 			offer_ids(begun, o, "list-transfers", "transfers");
+		if (at.len == 4 && strncmp(at.text, "NAME", 4) == 0)
+			offer_users(begun, o);
 	}
+}
+
+/* Are these all the words of the command? */
+static bool
+says(const char *command, char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		size_t len = strcspn(command, " ");
+
+		if (strlen(words[i]) != len || strncmp(words[i], command, len) != 0)
+			return false;
+		if (command[len] == '\0')
+			return true;
+		command += len + 1;
+	}
+	return false;
 }
 
 /* The command that is wholly there, without a word on stderr. */
 static const struct command *
 command_of(char *const *words, size_t n)
 {
-	for (size_t i = 0; i < commands_n; i++) {
-		const char *w = commands[i].words;
-		size_t len = strcspn(w, " ");
-
-		if (n >= 1 && w[len] == '\0' && strcmp(words[0], w) == 0)
+	for (size_t i = 0; i < commands_n; i++)
+		if (says(commands[i].words, words, n))
 			return &commands[i];
-		if (n >= 2 && w[len] == ' ' && strlen(words[0]) == len &&
-		    strncmp(words[0], w, len) == 0 && strcmp(words[1], w + len + 1) == 0)
-			return &commands[i];
-	}
 	return NULL;
 }
 

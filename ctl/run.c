@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "ctl/call.h"
+#include "ctl/local.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -241,6 +242,22 @@ ask(struct job *j)
 	return r < 0 ? r : print_answer(j, answer);
 }
 
+/* ---- without the daemon ---- */
+
+static int
+run_local(const struct job *j)
+{
+	auto_json json_t *answer = json_pack("{s:s}", "status", "ok");
+	int r;
+
+	if (answer == NULL)
+		return EXIT_REFUSED;
+	r = j->command->verb->local(j->options, j->request, answer);
+	if (r < 0 && local_answer_refuse(answer, r) < 0)
+		return EXIT_REFUSED;
+	return print_answer(j, answer);
+}
+
 /* ---- again and again ---- */
 
 static void
@@ -316,5 +333,7 @@ run(const struct options *o, const struct command *c, char *const *arguments, si
 	r = add_options(&j);
 	if (r == EXIT_DONE)
 		r = add_arguments(&j, arguments, n);
-	return r != EXIT_DONE ? r : run_connected(&j);
+	if (r != EXIT_DONE)
+		return r;
+	return c->verb->local != NULL ? run_local(&j) : run_connected(&j);
 }

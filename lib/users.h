@@ -46,6 +46,10 @@ bool users_name_is_valid(const char *name, size_t len);
 /* [A-Za-z0-9@._-]+, at most USER_LABEL_MAX. */
 bool users_label_is_valid(const char *label, size_t len);
 
+/* A name that a user of this machine may have: [A-Za-z0-9_.][A-Za-z0-9_.-]*, at most
+ * USER_ACCOUNT_MAX. */
+bool users_account_is_valid(const char *name, size_t len);
+
 /* Opens and reads the whole file, which is regular, writable by its owner only, and the owner is
  * root or who reads. The caller frees *ret_text (it holds hashes). -ENOENT: there is none; -EPERM,
  * -EFBIG, -EINVAL or another errno; *ret_why (USERS_WHY_MAX) says on failure what is wrong. */

@@ -100,11 +100,13 @@ users_label_is_valid(const char *label, size_t len)
 	return len <= USER_LABEL_MAX && consists_of(w, LOWER UPPER DIGITS "@._-");
 }
 
-static bool
-account_is_valid(struct word w)
+bool
+users_account_is_valid(const char *name, size_t len)
 {
-	return w.len <= USER_ACCOUNT_MAX && consists_of(w, LOWER UPPER DIGITS "_.-") &&
-	       w.at[0] != '-';
+	struct word w = { name, len };
+
+	return len <= USER_ACCOUNT_MAX && consists_of(w, LOWER UPPER DIGITS "_.-") &&
+	       name[0] != '-';
 }
 
 /* ---- the parts of a line ---- */
@@ -196,7 +198,7 @@ parse_account(struct word w, struct user *u, char *why)
 
 	if (u->account[0] != '\0')
 		return wrong(why, "\"account\" is there twice");
-	if (!account_is_valid(w))
+	if (!users_account_is_valid(w.at, w.len))
 		return wrong(why, "\"%s\" is no name of a system user", quote(w, shown));
 	keep(u->account, w);
 	return 0;

@@ -24,9 +24,9 @@ for page in README.md HACKING.md SECURITY.md NEWS.md doc/*.md; do
 	done < <(named_in "$page"; links_of "$page")
 done
 
-# column TABLE ROW N: the N-th argument of each row, without quotes
+# column FILE ROW N: the N-th argument of each row, without quotes
 column() {
-	sed -n "s/^$2(\(.*\))$/\1/p" "lib/$1" | sed -E 's/", "/"|"/g; s/, /|/g; s/"//g' | cut -d'|' -f"$3"
+	sed -n "s/^$2(\(.*\))$/\1/p" "$1" | sed -E 's/", "/"|"/g; s/, /|/g; s/"//g' | cut -d'|' -f"$3"
 }
 on_page() { # PAGE WHAT: each line of the input stands there in backquotes
 	local n=0 word
@@ -36,13 +36,13 @@ on_page() { # PAGE WHAT: each line of the input stands there in backquotes
 	done
 	[ "$n" -gt 0 ] || complain "the table behind $1 could not be read"
 }
-on_page doc/PROTOCOL.md operation < <(column operations.def OPERATION 1)
-on_page doc/PROTOCOL.md error < <(column codes.def CODE 1)
-on_page doc/CONTROL.md command < <(column control.def COMMAND 1)
+on_page doc/PROTOCOL.md operation < <(column lib/operations.def OPERATION 1)
+on_page doc/PROTOCOL.md error < <(column lib/codes.def CODE 1)
+on_page doc/CONTROL.md command < <(column lib/control.def COMMAND 1)
 while read -r words; do
 	# mdoc: each command is an item of a list
 	grep -qE "^\.It .*Cm ${words// /( Cm)? }( |$)" ctl/ftctl.8 || complain "ctl/ftctl.8 lacks the command $words"
-done < <(column control.def COMMAND 2)
+done < <(column lib/control.def COMMAND 2; column ctl/local.def COMMAND 2)
 
 [ "$bad" -eq 0 ] || exit 1
 echo "the pages agree with the tables"

@@ -226,6 +226,8 @@ names_and_labels(void **state)
 	assert_true(users_label_is_valid("Alice@home", 10));
 	assert_false(users_label_is_valid("a/b", 3));
 	assert_false(users_label_is_valid("", 0));
+	assert_true(users_account_is_valid("www-data", 8));
+	assert_false(users_account_is_valid("a,disabled", 10));
 }
 
 /* ---- the file ---- */
