@@ -126,6 +126,15 @@ buf_consume(struct buf *b, size_t n)
 }
 
 void
+buf_wipe_dropped(struct buf *b)
+{
+	if (b->mem == NULL)
+		return;
+	explicit_bzero(b->mem, b->start);
+	explicit_bzero(b->mem + b->end, b->size - b->end);
+}
+
+void
 buf_trim(struct buf *b)
 {
 	if (buf_len(b) == 0)

@@ -45,5 +45,8 @@ int buf_append(struct buf *b, const void *bytes, size_t n);
 /* Drops the first n bytes (n <= buf_len). */
 void buf_consume(struct buf *b, size_t n);
 
+/* Overwrites what lay in it and was dropped or moved: for what held a secret. */
+void buf_wipe_dropped(struct buf *b);
+
 /* Gives the memory back if the buffer is empty. */
 void buf_trim(struct buf *b);

@@ -9,6 +9,9 @@
 
 #include <jansson.h>
 
+#include "lib/message.h"
+
+enum { REQUEST_WHY_MAX = 160 };
 enum { REQUEST_PIECE_MAX = 64 << 20 /* bytes of one piece of a body */ };
 
 struct place; /* of daemon/session: where a name is */
@@ -31,3 +34,10 @@ int request_read(json_t *object, struct request *ret);
 
 /* An integer, or a string of at most MESSAGE_ID_MAX bytes. */
 bool request_id_is_valid(const json_t *id);
+
+/* Decodes the operation's own keys as message_decode() does, after a look at what every request may
+ * have: 0; -FTD_E_bad_request for an id that is none or a key that is wrong, -FTD_E_unsupported
+ * where need lists a key that the table does not have, with *ret_message in words
+ * (REQUEST_WHY_MAX). */
+int request_decode(const struct request *rq, const struct message_field *fields, size_t n,
+		   void *args, uint64_t *ret_has, char *ret_message);

@@ -99,7 +99,7 @@ refuse_unauthorised(struct session *s, const char *name, int r, const char *why)
 static int
 serve_upload(struct session *s, struct request *rq)
 {
-	char why[DISPATCH_WHY_MAX];
+	char why[REQUEST_WHY_MAX];
 	struct places places;
 	struct upload u;
 	int r;

@@ -58,92 +58,14 @@ dispatch_header(struct session *s, bool idle, json_t **ret, struct request *ret_
 
 /* ---- keys */
 
-static bool
-is_common(const char *key)
-{
-	static const char *const keys[] = { "opt", "id", "body", "more", "need" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (strcmp(keys[i], key) == 0)
-			return true;
-	return false;
-}
-
-/* The dispatcher has read it. */
-static bool
-is_name(const struct request *rq, const char *key)
-{
-	if (strcmp(key, "filename") == 0 || strcmp(key, "filename_hex") == 0)
-		return rq->source != NULL;
-	return rq->target != NULL && (strcmp(key, "to") == 0 || strcmp(key, "to_hex") == 0);
-}
-
-static bool
-is_known(const struct request *rq, const struct message_field *fields, size_t n, const char *key)
-{
-	if (is_common(key) || is_name(rq, key))
-		return true;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(fields[i].key, key) == 0)
-			return true;
-	return false;
-}
-
-/* What the client insists on must be known to the row. */
-static int
-check_need(const struct request *rq, const struct message_field *fields, size_t n, char *why)
-{
-	const json_t *need = json_object_get(rq->object, "need");
-	const char *key;
-
-	if (need != NULL && !json_is_array(need)) {
-		(void)snprintf(why, DISPATCH_WHY_MAX, "need must be an array of strings");
-		return -FTD_E_bad_request;
-	}
-	for (size_t i = 0; i < json_array_size(need); i++) {
-		key = json_string_value(json_array_get(need, i));
-		if (key == NULL) {
-			(void)snprintf(why, DISPATCH_WHY_MAX, "need must be an array of strings");
-			return -FTD_E_bad_request;
-		}
-		if (!is_known(rq, fields, n, key)) {
-			(void)snprintf(why, DISPATCH_WHY_MAX, "not known here: %.64s", key);
-			return -FTD_E_unsupported;
-		}
-	}
-	return 0;
-}
-
-int
-dispatch_read(const struct request *rq, const struct message_field *fields, size_t n, void *args,
-	      uint64_t *ret_has, char *ret_message)
-{
-	const char *key = "", *why = "";
-	int r;
-
-	if (rq->id != NULL && !request_id_is_valid(rq->id)) {
-		(void)snprintf(ret_message, DISPATCH_WHY_MAX,
-			       "id must be an integer or a string of at most %d bytes",
-			       MESSAGE_ID_MAX);
-		return -FTD_E_bad_request;
-	}
-	r = check_need(rq, fields, n, ret_message);
-	if (r < 0)
-		return r;
-	r = message_decode(rq->object, fields, n, args, ret_has, &key, &why);
-	if (r < 0)
-		(void)snprintf(ret_message, DISPATCH_WHY_MAX, "%s %s", key, why);
-	return r;
-}
-
 int
 dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields,
 		size_t n, void *args, uint64_t *ret_has)
 {
-	char why[DISPATCH_WHY_MAX];
+	char why[REQUEST_WHY_MAX];
 	int r;
 
-	r = dispatch_read(rq, fields, n, args, ret_has, why);
+	r = request_decode(rq, fields, n, args, ret_has, why);
 	if (r == 0)
 		return 1;
 	return reply_error(s, rq, r, why, NULL);
@@ -176,7 +98,7 @@ read_name(const struct request *rq, const struct message_field *field, struct na
 
 	r = message_decode(rq->object, field, 1, names, &has, &key, &why);
 	if (r < 0) {
-		(void)snprintf(ret_message, DISPATCH_WHY_MAX, "%s %s", key, why);
+		(void)snprintf(ret_message, REQUEST_WHY_MAX, "%s %s", key, why);
 		return r;
 	}
 	if (name->data == NULL) /* it may be missing, and is the root then */
@@ -234,7 +156,7 @@ dispatch_authorise(struct session *s, const struct access_operation *o, struct r
 		return r;
 	a = access_decide(&s->view, &ask, &source, &target, NULL);
 	if (!a.allowed) {
-		(void)snprintf(ret_message, DISPATCH_WHY_MAX, "%s", a.why != NULL ? a.why : "");
+		(void)snprintf(ret_message, REQUEST_WHY_MAX, "%s", a.why != NULL ? a.why : "");
 		return err_from_code(a.code);
 	}
 	set_place(&ret->source, &source);
@@ -269,7 +191,7 @@ static int
 run(struct session *s, struct request *rq)
 {
 	const struct access_operation *o = access_operation(rq->opt);
-	char why[DISPATCH_WHY_MAX];
+	char why[REQUEST_WHY_MAX];
 	struct places places;
 	int r;
 

@@ -160,7 +160,7 @@ typedef int (*operation_fn)(struct session *s, const struct request *rq);
 int dispatch_one(struct session *s);
 /* Finds the places that the request names and judges, by the row, whether the subject may do this
  * to them. 0: rq->source and rq->target are those in *ret, NULL where the row has none; or the
- * refusal, with rq's untouched and ret_message (DISPATCH_WHY_MAX; "": what the code says). */
+ * refusal, with rq's untouched and ret_message (REQUEST_WHY_MAX; "": what the code says). */
 struct places;
 int dispatch_authorise(struct session *s, const struct access_operation *o, struct request *rq,
 		       struct places *ret, char *ret_message);
@@ -172,10 +172,6 @@ int dispatch_header(struct session *s, bool idle, json_t **ret, struct request *
  * calls it (n = 0: no keys of its own) and frees names with message_args_done(). */
 int dispatch_decode(struct session *s, const struct request *rq, const struct message_field *fields,
 		    size_t n, void *args, uint64_t *ret_has);
-/* The same without the answer: 0, or the refusal with *ret_message in words (DISPATCH_WHY_MAX). */
-enum { DISPATCH_WHY_MAX = 160 };
-int dispatch_read(const struct request *rq, const struct message_field *fields, size_t n,
-		  void *args, uint64_t *ret_has, char *ret_message);
 /* Is the next frame, if wholly here without waiting, a cancel? 1: yes; it is consumed and *ret is
  * the request to be answered after the one under way (dispatch_cancel_done() answers and frees it);
  * 0: no. */

@@ -123,7 +123,7 @@ upload_read(struct upload *u, const struct request *rq)
 	t->digest.algorithm = DIGEST_XXH3;
 	r = read_size(u, rq);
 	if (r == 0)
-		r = dispatch_read(rq, fields, ARRAY_SIZE(fields), &u->args, &has, u->message);
+		r = request_decode(rq, fields, ARRAY_SIZE(fields), &u->args, &has, u->message);
 	if (r == 0)
 		r = read_words(u);
 	if (r < 0)
