@@ -81,24 +81,16 @@ check_share_paths(const struct config *c, struct config_problems *problems)
 	}
 }
 
-/* Nobody logs in to this version, so who may use a share anonymously decides who can. */
+/* A login needs TLS, so plain text from elsewhere is for those who do not log in. */
 static void
 check_reachable(const struct config *c, struct config_problems *problems)
 {
 	enum config_where widest = CONFIG_NEVER;
-	char shown[SHARE_SHOWN_MAX];
 
-	for (const struct config_share *s = c->shares; s < c->shares + c->n_shares; s++) {
-		if (s->anonymous == CONFIG_NEVER)
-			config_problem_add(
-			    problems, false, s->line,
-			    "shares: nobody can use \"%s\": anonymous = \"never\", and this "
-			    "version has no users yet",
-			    share_shown(s, shown));
+	for (const struct config_share *s = c->shares; s < c->shares + c->n_shares; s++)
 		if (s->anonymous > widest)
 			widest = s->anonymous;
-	}
-	if (c->plaintext > widest && widest != CONFIG_NEVER)
+	if (c->plaintext == CONFIG_ANYWHERE && widest != CONFIG_ANYWHERE)
 		config_problem_add(problems, false, c->line[CONFIG_AT_plaintext],
 				   "plaintext: other machines may connect, but no share has "
 				   "anonymous = \"anywhere\"");
@@ -190,6 +182,10 @@ check_tls(const struct config *c, struct config_problems *problems)
 	if (key && !certificate)
 		config_problem_add(problems, true, c->line[CONFIG_AT_tls_key],
 				   "tls.key: name its certificate in tls.certificate, too");
+	if (c->tls_client_ca[0] == '\0' && c->line[CONFIG_AT_tls_client_certificate] != 0)
+		config_problem_add(problems, false, c->line[CONFIG_AT_tls_client_certificate],
+				   "tls.client_certificate: nobody is asked for one before "
+				   "tls.client_ca names who signs them");
 	if (certificate && key && strcmp(c->tls_certificate, c->tls_key) == 0)
 		config_problem_add(problems, true, c->line[CONFIG_AT_tls_key],
 				   "tls.key: the key needs a file of its own, which only the "

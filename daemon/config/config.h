@@ -30,6 +30,10 @@ enum {
 enum config_where { CONFIG_NEVER, CONFIG_LOOPBACK, CONFIG_ANYWHERE };
 /* as gates tell them */
 enum config_tls_version { CONFIG_TLS_1_2 = 12, CONFIG_TLS_1_3 = 13 };
+enum config_client_certificate {
+	CONFIG_CLIENT_CERTIFICATE_REQUIRED,
+	CONFIG_CLIENT_CERTIFICATE_OPTIONAL
+};
 enum config_sandbox { CONFIG_SANDBOX_REQUIRE, CONFIG_SANDBOX_BEST_EFFORT };
 enum config_durability { CONFIG_DURABILITY_FULL, CONFIG_DURABILITY_FILE, CONFIG_DURABILITY_NONE };
 enum config_links { CONFIG_LINKS_DENY, CONFIG_LINKS_INSIDE };
@@ -108,6 +112,7 @@ struct config {
 	struct config_subnets trusted_proxies;
 	char tls_certificate[PATH_MAX], tls_key[PATH_MAX]; /* both or none; "": our own pair */
 	char tls_client_ca[PATH_MAX];
+	enum config_client_certificate tls_client_certificate;
 	enum config_tls_version tls_min_version;
 	char status_address[ADDR_TEXT_MAX]; /* "": no UDP status */
 	uint64_t status_port;
@@ -119,7 +124,7 @@ struct config {
 	char users[PATH_MAX];
 	struct config_subnets access_allow;
 	struct config_subnets access_deny;
-	uint64_t sessions, logins, sessions_per_address;
+	uint64_t sessions, logins, sessions_per_address, sessions_per_user;
 	uint64_t penalty; /* microseconds; 0: none */
 	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
 	uint64_t session_rate, total_rate; /* bytes a second or NUM_UNLIMITED */

@@ -47,6 +47,11 @@ static const struct option_word tls_version_words[] = {
 	{ "1.3", CONFIG_TLS_1_3 },
 	{ NULL, 0 },
 };
+static const struct option_word client_certificate_words[] = {
+	{ "required", CONFIG_CLIENT_CERTIFICATE_REQUIRED },
+	{ "optional", CONFIG_CLIENT_CERTIFICATE_OPTIONAL },
+	{ NULL, 0 },
+};
 /* the single rights first: show.c writes no presets */
 static const struct option_word rights_words[] = {
 	{ "read", RIGHT_READ },
@@ -71,6 +76,7 @@ static const struct option_word *const words_of[OPTION_TYPES] = {
 	[OPTION_LOG_TARGET] = log_target_words,
 	[OPTION_LOG_LEVEL] = log_level_words,
 	[OPTION_TLS_VERSION] = tls_version_words,
+	[OPTION_CLIENT_CERTIFICATE] = client_certificate_words,
 	[OPTION_RIGHTS] = rights_words,
 };
 
@@ -183,6 +189,7 @@ option_describe(const struct option *o, char *buf)
 	case OPTION_LOG_TARGET:
 	case OPTION_LOG_LEVEL:
 	case OPTION_TLS_VERSION:
+	case OPTION_CLIENT_CERTIFICATE:
 		return describe_words(o, buf);
 	case OPTION_RIGHTS:
 		return "\"full\", \"readonly\", \"dropbox\", \"none\" or some of "

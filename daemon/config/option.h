@@ -19,13 +19,14 @@ enum option_type {
 	OPTION_DURATION,   /* uint64_t, microseconds */
 	OPTION_SIZE,       /* uint64_t, bytes */
 	OPTION_RATE,       /* uint64_t, bytes a second */
-	OPTION_WHERE,      /* one of the enums of config.h, and so the next six */
+	OPTION_WHERE,      /* one of the enums of config.h, and so the next seven */
 	OPTION_SANDBOX,
 	OPTION_DURABILITY,
 	OPTION_LINKS,
 	OPTION_LOG_TARGET,
 	OPTION_LOG_LEVEL,
 	OPTION_TLS_VERSION,
+	OPTION_CLIENT_CERTIFICATE,
 	OPTION_RIGHTS,    /* unsigned, RIGHT_* */
 	OPTION_SUBNETS,   /* struct config_subnets; of lists, min and max count the entries */
 	OPTION_LISTENERS, /* struct config_listener[], the number in front of it */

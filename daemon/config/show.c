@@ -169,6 +169,7 @@ write_value(FILE *to, const struct config *c, const struct option *o, const void
 	case OPTION_LOG_TARGET:
 	case OPTION_LOG_LEVEL:
 	case OPTION_TLS_VERSION:
+	case OPTION_CLIENT_CERTIFICATE:
 		write_word(to, option_words(o->type), *(const unsigned *)field);
 		break;
 	case OPTION_RIGHTS:

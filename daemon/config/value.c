@@ -179,6 +179,7 @@ static const text_reader text_readers[OPTION_TYPES] = {
 	[OPTION_LOG_TARGET] = read_word,
 	[OPTION_LOG_LEVEL] = read_word,
 	[OPTION_TLS_VERSION] = read_word,
+	[OPTION_CLIENT_CERTIFICATE] = read_word,
 	[OPTION_RIGHTS] = read_rights,
 };
 

@@ -139,11 +139,14 @@ configure(SSL_CTX *ctx, const struct config *c)
 	return make_transport();
 }
 
-/* With one named, who has no certificate of it gets no further. */
+/* With one named, who shows a certificate of another, or none where one is required, gets no
+ * further. */
 static int
-require_clients(SSL_CTX *ctx, const char *file, char *why)
+ask_clients(SSL_CTX *ctx, const struct config *c, char *why)
 {
+	const char *file = c->tls_client_ca;
 	STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
+	int mode = SSL_VERIFY_PEER;
 
 	if (names == NULL || SSL_CTX_load_verify_file(ctx, file) != 1) {
 		sk_X509_NAME_pop_free(names, X509_NAME_free);
@@ -151,7 +154,9 @@ require_clients(SSL_CTX *ctx, const char *file, char *why)
 		return -EBADMSG;
 	}
 	SSL_CTX_set_client_CA_list(ctx, names);
-	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	if (c->tls_client_certificate == CONFIG_CLIENT_CERTIFICATE_REQUIRED)
+		mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+	SSL_CTX_set_verify(ctx, mode, NULL);
 	return 0;
 }
 
@@ -164,7 +169,7 @@ tls_context(const struct config *c, char *ret_why)
 	if (r < 0)
 		(void)snprintf(ret_why, TLS_WHY_MAX, "OpenSSL refuses its settings");
 	else if (c->tls_client_ca[0] != '\0')
-		r = require_clients(ctx, c->tls_client_ca, ret_why);
+		r = ask_clients(ctx, c, ret_why);
 	ERR_clear_error();
 	if (r == 0)
 		return ctx;
@@ -192,6 +197,7 @@ tls_start(struct tls *t, SSL_CTX *ctx, int fd)
 		BIO_free(b);
 		return -ENOMEM;
 	}
+	(void)SSL_set_options(t->ssl, SSL_OP_CLEANSE_PLAINTEXT); /* secrets may come */
 	BIO_set_data(b, t);
 	BIO_set_init(b, 1);
 	SSL_set_bio(t->ssl, b, b);
@@ -300,6 +306,12 @@ tls_push(struct tls *t)
 		moved = true;
 	}
 	return moved;
+}
+
+void
+tls_secrets_over(struct tls *t)
+{
+	(void)SSL_clear_options(t->ssl, SSL_OP_CLEANSE_PLAINTEXT);
 }
 
 void

@@ -68,5 +68,7 @@ int tls_write(struct tls *t, const void *data, size_t len);
 void tls_close(struct tls *t);
 /* Sends what the connection takes now. Whether that was anything. */
 bool tls_push(struct tls *t);
+/* No secret comes any more: OpenSSL need not overwrite what was read. */
+void tls_secrets_over(struct tls *t);
 /* Gives memory back that nothing is in. */
 void tls_trim(struct tls *t);

@@ -68,6 +68,7 @@ defaults(void **state)
 	assert_int_equal(c->sessions, 1024);
 	assert_int_equal(c->logins, 64);
 	assert_int_equal(c->sessions_per_address, 64);
+	assert_int_equal(c->sessions_per_user, 64);
 	assert_int_equal(c->login_timeout, 10 * USEC_PER_SEC);
 	assert_int_equal(c->idle_timeout, 15 * 60 * USEC_PER_SEC);
 	assert_int_equal(c->stall_timeout, 5 * 60 * USEC_PER_SEC);
@@ -215,6 +216,7 @@ wrong_values(void **state)
 		{ "limits.sessions", "{ }", "a group { }", COUNT },
 		{ "limits.logins", "1025", "1025", "an integer from 1 to 1024" },
 		{ "limits.sessions_per_address", "0", "0", COUNT },
+		{ "limits.sessions_per_user", "0", "0", COUNT },
 		{ "status.port", "65536", "65536", "an integer from 0 to 65535" },
 		{ "limits.idle_timeout", "30", "30", DURATION UNITS },
 		{ "limits.idle_timeout", "30.5", "30.5", DURATION UNITS },
@@ -515,8 +517,6 @@ reserved(void **state)
 	static const struct {
 		const char *before, *value, *other, *after, *name;
 	} rows[] = {
-		{ "limits = { sessions_per_user = ", "64", "65", "; };",
-		  "limits.sessions_per_user" },
 		{ "limits = { user_rate = ", "\"unlimited\"", "\"40M\"", "; };",
 		  "limits.user_rate" },
 		{ "uploads = { keep = ", "\"7d\"", "\"8d\"", "; };", "uploads.keep" },
@@ -659,9 +659,9 @@ static void
 warnings(void **state)
 {
 	static const struct refusal rows[] = {
-		{ SHARE("anonymous = \"never\";"), "f:1: warning: shares: nobody can use \"/\": "
-						   "anonymous = \"never\", and this version has no "
-						   "users yet\n" },
+		{ "\ntls = { client_certificate = \"optional\"; };",
+		  "f:2: warning: tls.client_certificate: nobody is asked for one before "
+		  "tls.client_ca names who signs them\n" },
 		{ "\nplaintext = \"anywhere\";", "f:2: warning: plaintext: other machines may "
 						 "connect, but no share has anonymous = "
 						 "\"anywhere\"\n" },
