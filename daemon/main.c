@@ -67,6 +67,7 @@ run_role(const char *name)
 		{ "sessionhouse", sessionhouse_main },
 		{ "keeper", keeper_main },
 		{ "beacon", beacon_main },
+		{ "verifier", verifier_main },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)

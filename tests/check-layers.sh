@@ -13,6 +13,7 @@ daemon/gate:       lib/ daemon/config/ daemon/common/ daemon/gate/
 daemon/session:    lib/ daemon/config/ daemon/common/ daemon/session/
 daemon/keeper:     lib/ daemon/config/ daemon/common/ daemon/keeper/
 daemon/beacon:     lib/ daemon/config/ daemon/common/ daemon/beacon/
+daemon/verifier:   lib/ daemon/config/ daemon/common/ daemon/verifier/
 daemon:            lib/ daemon/
 ctl:               lib/ ctl/
 client:            lib/ client/

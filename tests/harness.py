@@ -1,4 +1,5 @@
 """A daemon of one's own for a test: temporary directory, free port, ended by pid, nothing left behind."""
+import ctypes
 import grp
 import json
 import os
@@ -24,6 +25,15 @@ SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # Sanitizers make everything slower and larger: bounds of time stretch, bounds of memory do not hold.
 SANITIZED = os.environ.get("FTD_SANITIZED") == "1"
 PATIENCE = 3 if SANITIZED else 1
+
+
+def hashed(password, setting="$y$j7T$abcdefghijklmnopqrstu/"):
+    """As in a users file; cheap, so that tests are quick."""
+    library = ctypes.CDLL("libcrypt.so.1")
+    library.crypt.restype = ctypes.c_char_p
+    made = library.crypt(password.encode(), setting.encode()).decode()
+    assert made.startswith(setting), made
+    return made
 
 
 def free_port():
@@ -192,6 +202,12 @@ class Daemon:
         """Writes the configuration anew with further changes."""
         self.settings = merged(self.settings, changes)
         self.conf.write_text("".join(f"{k} = {setting(v)};\n" for k, v in self.settings.items()))
+
+    def write_users(self, *lines):
+        """The users file; a login reads it anew, what the daemon itself knows comes with a reload."""
+        path = self.dir / "users"
+        path.write_text("".join(line + "\n" for line in lines))
+        path.chmod(0o640)
 
     # --- life
 

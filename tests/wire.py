@@ -2,6 +2,7 @@
 
 It shares nothing with the programs under test, and it can say what a good client never says.
 """
+import ctypes
 import hashlib
 import json
 import socket
@@ -35,6 +36,22 @@ def tls_context(*alpn, oldest=ssl.TLSVersion.TLSv1_3, newest=ssl.TLSVersion.TLSv
     context.minimum_version, context.maximum_version = oldest, newest
     context.set_alpn_protocols(list(alpn) or ["ftd/1"])
     return context
+
+
+def tls_exporter(sock):
+    """The 32 bytes that belong to this TLS connection alone (RFC 9266). Python's ssl has no name for them, so
+    the library that it runs on is asked itself."""
+    library = ctypes.CDLL("libssl.so.3")
+    library.SSL_get_fd.argtypes = [ctypes.c_void_p]
+    library.SSL_export_keying_material.argtypes = [
+        ctypes.c_void_p, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p,
+        ctypes.c_size_t, ctypes.c_int]
+    # behind the head of the object: a reference to the socket, then the SSL
+    ssl_pointer = ctypes.c_void_p.from_address(id(sock._sslobj) + object.__basicsize__ + 8).value
+    assert library.SSL_get_fd(ssl_pointer) == sock.fileno(), "Python's ssl keeps its connection elsewhere"
+    label, out = b"EXPORTER-Channel-Binding", ctypes.create_string_buffer(32)
+    assert library.SSL_export_keying_material(ssl_pointer, out, 32, label, len(label), None, 0, 0) == 1
+    return out.raw
 
 
 class Closed(Exception):
@@ -136,6 +153,16 @@ class Wire:
         header = self.ask({"opt": "hello", "client": "tests", "version": [1]})
         assert header["status"] == "ok", header
         return header
+
+    def login(self, user, password, **more):
+        """The answer to a login with a password."""
+        return self.ask({"opt": "login", "user": user, "password": password, **more})
+
+    def login_key(self, user, key, exporter=None, **more):
+        """The same with a key, which has .public and .sign()."""
+        signed = b"ftd/1 login\0" + user.encode() + b"\0" + (exporter or tls_exporter(self.sock))
+        return self.ask({"opt": "login", "user": user, "key": key.public.hex(),
+                         "signature": key.sign(signed).hex(), **more})
 
     def put(self, name, data, **more):
         return self.ask({"opt": "upload", "filename": name, "filesize": len(data), **more}, data)

@@ -38,8 +38,8 @@ number(uint64_t n)
 	return n <= INT64_MAX ? json_integer((json_int_t)n) : json_null();
 }
 
-static json_t *
-limits(const struct config *c, const struct board_public *public)
+json_t *
+hello_limits(const struct config *c, const struct board_public *public)
 {
 	struct board_public now;
 
@@ -66,7 +66,7 @@ hello_answer(json_t *request, const struct config *c, const struct board_public 
 	answer = json_pack("{s:s, s:s, s:i, s:I, s:s, s:[], s:o}", "status", "ok", "server",
 			   PACKAGE_NAME " " PACKAGE_VERSION, "version", WIRE_VERSION, "time_ns",
 			   (json_int_t)clock_real_ns(), "session", session, "features", "limits",
-			   limits(c, public));
+			   hello_limits(c, public));
 	if (answer == NULL)
 		return -ENOMEM;
 	*ret = answer;

@@ -7,6 +7,8 @@
 
 #include <stdint.h>
 
+#include <jansson.h>
+
 #include "lib/addr.h"
 
 /* Descriptors that an exec'd role finds open. */
@@ -28,6 +30,10 @@ struct packet_id {
 	int64_t number;
 	char text[64];
 };
+/* id is NULL or anything: what is no id becomes none. */
+void packet_id_read(struct packet_id *p, const json_t *id);
+/* A new reference; NULL: none, or nothing that could be one. */
+json_t *packet_id_json(const struct packet_id *p);
 
 /* supervisor → house: with descriptors { connection, privilege socket } and, to the gatehouse, the
  * end of the stream that the gate pumps to and from where the connection is TLS */

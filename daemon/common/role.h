@@ -54,3 +54,4 @@ int gatehouse_main(void);
 int sessionhouse_main(void);
 int keeper_main(void);
 int beacon_main(void);
+int verifier_main(void);

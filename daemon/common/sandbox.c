@@ -168,6 +168,7 @@ static struct filter filters[SANDBOX_FILTERS] = {
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
 	[SANDBOX_BEACON] = { .calls = CALLS_BASE | CALLS_DATAGRAM,
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
+	[SANDBOX_VERIFIER] = { .calls = CALLS_BASE, .otherwise = SCMP_ACT_ERRNO(EPERM) },
 };
 
 static const int calls_base[] = {

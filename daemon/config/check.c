@@ -182,7 +182,8 @@ check_tls(const struct config *c, struct config_problems *problems)
 	if (key && !certificate)
 		config_problem_add(problems, true, c->line[CONFIG_AT_tls_key],
 				   "tls.key: name its certificate in tls.certificate, too");
-	if (c->tls_client_ca[0] == '\0' && c->line[CONFIG_AT_tls_client_certificate] != 0)
+	if (c->tls_client_ca[0] == '\0' &&
+	    c->tls_client_certificate == CONFIG_CLIENT_CERTIFICATE_OPTIONAL)
 		config_problem_add(problems, false, c->line[CONFIG_AT_tls_client_certificate],
 				   "tls.client_certificate: nobody is asked for one before "
 				   "tls.client_ca names who signs them");

@@ -14,6 +14,7 @@
 #include "daemon/common/rolelog.h"
 #include "daemon/common/verdict.h"
 #include "daemon/gate/line.h"
+#include "daemon/gate/login.h"
 #include "daemon/gate/proxy_header.h"
 #include "daemon/gate/pump.h"
 #include "lib/buf.h"
@@ -118,17 +119,50 @@ ask(const struct line *l, const void *packet, size_t size, struct packet_verdict
 /* Asks for a session. On yes a plain connection has another reader already: nothing may be touched.
  */
 static int
-ask_anonymous(struct gate *g, json_t *id)
+ask_session(struct gate *g, json_t *id, const void *packet, size_t size)
 {
-	const struct packet_gate q = head(g, GATE_ANONYMOUS);
 	struct packet_verdict v;
-	int r = ask(&g->line, &q, sizeof(q), &v);
+	int r = ask(&g->line, packet, size, &v);
 
 	if (r < 0)
 		return r;
 	if (v.code[0] == '\0')
 		return g->line.secure ? STEP_PUMP : STEP_END;
 	return refuse(g, id, &v);
+}
+
+static int
+ask_anonymous(struct gate *g, json_t *id)
+{
+	const struct packet_gate q = head(g, GATE_ANONYMOUS);
+
+	return ask_session(g, id, &q, sizeof(q));
+}
+
+/* Of the secret that goes to the verifier nothing stays here. */
+static int
+ask_login(struct gate *g, const struct request *rq, size_t used)
+{
+	const struct login_line line = { .tls = g->line.secure ? &g->line.tls : NULL,
+					 .loopback = addr_is_loopback(&g->birth->peer) };
+	char why[REQUEST_WHY_MAX];
+	struct packet_login q;
+	int r;
+
+	r = login_read(rq, &line, &q, why);
+	if (r < 0) {
+		explicit_bzero(&q, sizeof(q));
+		return refuse_code(g, rq->id, err_code(r), why[0] != '\0' ? why : err_text(r));
+	}
+	q.head = head(g, GATE_LOGIN);
+	r = line_take(&g->line, used);
+	line_forget(&g->line);
+	if (r == 0)
+		r = ask_session(g, rq->id, &q, sizeof(q));
+	explicit_bzero(&q, sizeof(q));
+	if (r == -ETIMEDOUT) /* which is not the client's fault */
+		return refuse_code(g, rq->id, "timeout", "the login could not be checked in time");
+	return r;
 }
 
 /* Tells whom a trusted proxy speaks for (AF_UNSPEC: nobody but itself), who is then the peer of
@@ -195,6 +229,8 @@ serve(struct gate *g, json_t *object, size_t used)
 	r = request_read(object, &rq);
 	if (r < 0)
 		return refuse_nonsense(g, r, err_text(r));
+	if (strcmp(rq.opt, "login") == 0)
+		return ask_login(g, &rq, used);
 	if ((strcmp(rq.opt, "hello") != 0 && strcmp(rq.opt, "ping") != 0) ||
 	    g->answers++ == ANSWERS_MAX || rq.more || rq.body > FRAME_HEADER_MAX ||
 	    (rq.id != NULL && !request_id_is_valid(rq.id)) ||
@@ -219,6 +255,7 @@ step_frame(struct gate *g, size_t header_len)
 	if (r < 0)
 		return r;
 	r = message_parse((const char *)bytes + FRAME_PREFIX, header_len, &request);
+	explicit_bzero(bytes, FRAME_PREFIX + header_len);
 	if (r < 0)
 		return refuse_nonsense(g, r, err_text(r));
 	return serve(g, request, FRAME_PREFIX + header_len);

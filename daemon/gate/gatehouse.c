@@ -1,6 +1,7 @@
 /* The house of the gates: sandboxes itself once, then only takes sockets and clones. */
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -67,10 +68,20 @@ prepare_tls(void)
 	return r;
 }
 
+/* A request may have a secret in it, and its gate may live on as a pump. */
+static void
+free_wiped(void *p)
+{
+	if (p != NULL)
+		explicit_bzero(p, malloc_usable_size(p));
+	free(p);
+}
+
 /* What a library would otherwise look up behind the sandbox, or seed from the clock. */
 static void
 prepare_libraries(void)
 {
+	json_set_alloc_funcs(malloc, free_wiped);
 	json_object_seed(0);
 	tzset();
 	/* buffers of OpenSSL come and go with every burst: from the heap, not from the kernel */

@@ -80,6 +80,7 @@ take_plain(const struct line *l, uint64_t n)
 			return r;
 		got = recv(l->fd, scratch, n < sizeof(scratch) ? (size_t)n : sizeof(scratch),
 			   MSG_DONTWAIT);
+		explicit_bzero(scratch, sizeof(scratch));
 		if (got == 0)
 			return -ENODATA;
 		if (got < 0 && errno != EAGAIN && errno != EINTR)
@@ -186,6 +187,13 @@ int
 line_take(struct line *l, uint64_t n)
 {
 	return l->secure ? take_secure(l, n) : take_plain(l, n);
+}
+
+void
+line_forget(struct line *l)
+{
+	if (l->secure)
+		buf_wipe_dropped(&l->tls.in);
 }
 
 int

@@ -29,6 +29,8 @@ int line_secure(struct line *l, SSL_CTX *ctx);
 int line_look(struct line *l, void *dst, size_t n);
 /* Takes n bytes, which need not be there yet. */
 int line_take(struct line *l, uint64_t n);
+/* Overwrites what was taken, as far as it lies here. */
+void line_forget(struct line *l);
 /* Sends it at once or fails: answers before login are small and few, so what does not fit would be
  * for a client that never reads. */
 int line_send(struct line *l, const void *data, size_t len);

@@ -166,6 +166,7 @@ pump_run(struct line *l, int stream, uint64_t stall_usec)
 
 	l->privilege = -1; /* the supervisor has closed its end: the session hears from it now */
 	(void)setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &ahead, sizeof(ahead));
+	tls_secrets_over(p.tls);
 	buf_init(&p.plain, TLS_BUFFER);
 	while (!is_done(&p, stall_usec)) {
 		moved = pump_up(&p);

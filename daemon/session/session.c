@@ -71,6 +71,7 @@ session_init(struct session *s, const struct session_start *start)
 		.report = start->report,
 		.privilege = start->privilege,
 		.hello = start->hello,
+		.login = start->login,
 	};
 	access_view_init(&s->view, s->config, &s->subject);
 	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++)
@@ -130,12 +131,12 @@ session_ending(const struct session *s)
 static int
 serve_requests(struct session *s)
 {
-	int r = 0;
+	int r;
 
-	r = conn_need(s, FRAME_PREFIX, true);
+	r = s->login != NULL ? login_answer(s, s->login) : conn_need(s, FRAME_PREFIX, true);
 	if (r < 0)
 		return r;
-	if (frame_first(buf_data(&s->conn.in)) == FRAME_FIRST_BARE)
+	if (s->login == NULL && frame_first(buf_data(&s->conn.in)) == FRAME_FIRST_BARE)
 		return bare_serve(s);
 	while (r == 0) {
 		rolelog_set_level(

@@ -21,7 +21,8 @@
 #include "lib/path.h"
 #include "lib/request.h"
 
-struct beat;  /* beat.c: the helper thread that says "working" */
+struct beat; /* beat.c: the helper thread that says "working" */
+struct packet_birth;
 struct group; /* group.c: small uploads that wait for a shared sync */
 
 /* conn.c: the socket, never blocking; see its functions below */
@@ -56,6 +57,7 @@ struct session {
 
 	struct session_share shares[CONFIG_SHARES_MAX]; /* as in config->shares */
 	struct conn conn;
+	const struct packet_birth *login; /* to be answered first; NULL: nobody has logged in */
 	bool hello; /* the client said hello: notices, early errors and signs of life are allowed */
 	struct beat *beat;
 	struct group *group;
@@ -84,7 +86,8 @@ struct session_start {
 	uint64_t number;
 	struct access_subject subject;
 	bool own_uid;
-	bool hello; /* the gate has answered one */
+	bool hello;                       /* the gate has answered one */
+	const struct packet_birth *login; /* BIRTH_LOGIN: to be answered; else NULL */
 	int connection, privilege;
 };
 /* Opens nothing yet but takes everything over. 0 or -errno. */
@@ -146,6 +149,10 @@ json_t *reply_error_object(int r, const char *message, json_t *extra);
 int reply_continue(struct session *s, const struct request *rq);
 /* {"status":"working","phase":…}: a sign of life. */
 int reply_working(struct session *s, const struct request *rq, const char *phase);
+
+/* ---- login.c ---- */
+/* Answers the login that the session was born with. 0 or conn_*. */
+int login_answer(struct session *s, const struct packet_birth *birth);
 
 /* ---- dispatch.c ---- */
 /* Handlers: answer the request themselves. They return 0 (go on), 1 (close after flushing), or a

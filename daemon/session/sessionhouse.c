@@ -75,10 +75,14 @@ start_of(const struct packet_birth *birth, int connection, int privilege, struct
 		.number = birth->connection,
 		.subject = { .loopback = (birth->flags & BIRTH_LOOPBACK) != 0 },
 		.hello = (birth->flags & BIRTH_HELLO) != 0,
+		.login = (birth->flags & BIRTH_LOGIN) != 0 ? birth : NULL,
 		.connection = connection,
 		.privilege = privilege,
 	};
-	return ret->orders != NULL && ret->report != NULL ? 0 : -ENOMEM;
+	if (ret->orders == NULL || ret->report == NULL)
+		return -ENOMEM;
+	memcpy(ret->subject.user, ret->orders->user, USER_NAME_MAX);
+	return 0;
 }
 
 static int

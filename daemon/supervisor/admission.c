@@ -9,6 +9,7 @@
 #include "daemon/supervisor/connections.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/logins.h"
 #include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/refusals.h"
 #include "lib/clock.h"
@@ -260,6 +261,7 @@ int
 admission_start(struct supervisor *sup)
 {
 	sup->admission = calloc(1, sizeof(*sup->admission));
+	logins_start(sup);
 	return sup->admission == NULL ? -ENOMEM : 0;
 }
 
@@ -280,6 +282,7 @@ admission_stop(struct supervisor *sup)
 			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 		connections_free(c);
 	}
+	logins_stop();
 	free(a);
 	sup->admission = NULL;
 }

@@ -6,10 +6,15 @@
 #include "daemon/common/access.h"
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/logins.h"
 #include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/sessions.h"
+#include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
+
+/* How long before its deadline a gate that waits for its answer may still get a session. */
+#define ANSWER_MARGIN (100 * USEC_PER_MSEC)
 
 static void
 answer(struct connection *c, const struct packet_verdict *v)
@@ -76,7 +81,7 @@ take_peer(struct connection *c)
 	return 0;
 }
 
-/* ---- GATE_ANONYMOUS: a session for who has not logged in */
+/* ---- a session */
 
 /* As much as a connection's: what the kernel gives of it. */
 static void
@@ -87,54 +92,66 @@ widen(int stream)
 	(void)setsockopt(stream, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
 }
 
+/* May this gate have a session of any kind now? */
 static struct packet_verdict
-judge(struct connection *c, const struct packet_gate *q)
+judge(const struct connection *c, const struct packet_gate *q)
 {
 	const struct config *cfg = c->sup->config;
-	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
-	const struct sessions_newcomer newcomer = { .number = c->number,
-						    .connection = q->tls != 0 ? c->stream : c->fd,
-						    .peer = &c->peer,
-						    .said_hello = q->said_hello != 0,
-						    .tls = q->tls };
-	uint64_t sessions;
-	struct packet_verdict v = verdict_make("", "", 0);
 	struct access_verdict a;
+	uint64_t sessions;
 
 	if (c->sup->draining)
 		return verdict_make("draining", "the server is going down", CONNECTIONS_RETRY_MS);
 	a = access_plaintext(cfg, &c->peer);
 	if (q->tls == 0 && !a.allowed)
 		return verdict_make(a.code, "plain text is not allowed from this address", 0);
-	a = access_anonymous(cfg, &who);
-	if (!a.allowed)
-		return verdict_make(a.code, "nothing here is open without a login", 0);
 	if (c->source->sessions >= cfg->sessions_per_address)
 		return connections_full("too many sessions from this address",
 					cfg->sessions_per_address, c->source->sessions);
 	sessions = c->sup->sessions + c->sup->admission->left_behind;
 	if (sessions >= cfg->sessions)
 		return connections_full("too many sessions", cfg->sessions, sessions);
+	return verdict_make("", "", 0);
+}
+
+static struct packet_verdict
+admit(struct connection *c, const struct packet_gate *q, const struct packet_verified *login)
+{
+	const struct sessions_newcomer newcomer = { .number = c->number,
+						    .connection = q->tls != 0 ? c->stream : c->fd,
+						    .peer = &c->peer,
+						    .said_hello = q->said_hello != 0,
+						    .tls = q->tls,
+						    .login = login };
+	struct packet_verdict v = verdict_make("", "", 0);
+
 	if (q->tls != 0)
 		widen(c->stream);
 	(void)sessions_admit(c->sup, &newcomer, &v);
 	return v;
 }
 
-/* It leaves the pool, so another one may have its place. */
+/* Over TLS the gate leaves the pool, so another one may have its place. */
 static void
-admitted_over_tls(struct connection *c)
+conclude(struct connection *c, const struct packet_gate *q, const struct packet_verdict *v)
 {
 	struct supervisor *sup = c->sup;
 
+	answer(c, v);
+	if (v->code[0] != '\0' || q->tls == 0)
+		return;
 	pumps_enter(c, sessions_find(sup, c->number));
 	admission_fill(sup);
 }
 
+/* ---- GATE_ANONYMOUS: for who has not logged in */
+
 static int
 take_anonymous(struct connection *c)
 {
+	const struct access_subject who = { .loopback = addr_is_loopback(&c->peer) };
 	struct packet_verdict v;
+	struct access_verdict a;
 	struct packet_gate q;
 	ssize_t n;
 
@@ -143,10 +160,81 @@ take_anonymous(struct connection *c)
 		return -EPROTO;
 	c->asked = true;
 	v = judge(c, &q);
-	answer(c, &v);
-	if (v.code[0] == '\0' && q.tls != 0)
-		admitted_over_tls(c);
+	a = access_anonymous(c->sup->config, &who);
+	if (v.code[0] == '\0' && !a.allowed)
+		v = verdict_make(a.code, "nothing here is open without a login", 0);
+	if (v.code[0] == '\0')
+		v = admit(c, &q, NULL);
+	conclude(c, &q, &v);
 	return 0;
+}
+
+/* ---- GATE_LOGIN: for who says that they are somebody */
+
+/* The packet stays where it is: a verifier will read it. */
+static int
+take_login(struct connection *c)
+{
+	struct packet_verdict v;
+	struct packet_gate q;
+
+	if (recv(c->privilege, &q, sizeof(q), MSG_PEEK | MSG_DONTWAIT) != (ssize_t)sizeof(q))
+		return -EPROTO;
+	c->asked = true;
+	(void)sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+	v = judge(c, &q);
+	if (v.code[0] == '\0' && q.tls == 0 && !addr_is_loopback(&c->peer))
+		v = verdict_make("tls_required", "a login from another machine needs TLS", 0);
+	if (v.code[0] == '\0' && logins_ask(c, &q) < 0)
+		v = verdict_make("busy", "the server cannot take the login now",
+				 CONNECTIONS_RETRY_MS);
+	if (v.code[0] != '\0')
+		conclude(c, &q, &v);
+	return 0;
+}
+
+static struct packet_verdict
+judge_user(const struct connection *c, const struct packet_gate *q, const char *user)
+{
+	uint64_t most = c->sup->config->sessions_per_user;
+	uint64_t sessions = sessions_of_user(c->sup, user);
+
+	/* the gate is about to say so itself */
+	if (clock_usec() + ANSWER_MARGIN > c->deadline_usec)
+		return verdict_make("timeout", "the login could not be checked in time", 0);
+	if (sessions >= most)
+		return connections_full("too many sessions of this user", most, sessions);
+	return judge(c, q);
+}
+
+static struct packet_verdict
+judge_login(struct connection *c, const struct packet_gate *q, const struct packet_verified *login)
+{
+	struct packet_verdict v;
+
+	switch (login->result) {
+	case VERIFIED_YES:
+		v = judge_user(c, q, login->user);
+		return v.code[0] == '\0' ? admit(c, q, login) : v;
+	case VERIFIED_NO:
+		connections_charge(c, PENALTY_LOGIN);
+		return verdict_make("auth_failed", "wrong user or secret", 0);
+	case VERIFIED_DISABLED:
+		return verdict_make("account_disabled", "the account is disabled", 0);
+	default:
+		return verdict_make("internal", "the login could not be checked", 0);
+	}
+}
+
+void
+asks_settle(struct connection *c, const struct packet_gate *q, const struct packet_verified *login)
+{
+	const struct packet_verdict v = judge_login(c, q, login);
+
+	/* where the verifier has not taken the packet it lies there for nobody */
+	if (login->result != VERIFIED_BROKEN)
+		(void)sd_event_source_set_enabled(c->io, SD_EVENT_ON);
+	conclude(c, q, &v);
 }
 
 /* ---- the table */
@@ -157,6 +245,7 @@ static const struct {
 	int (*take)(struct connection *c);
 } asks[] = {
 	[GATE_ANONYMOUS] = { sizeof(struct packet_gate), false, take_anonymous },
+	[GATE_LOGIN] = { sizeof(struct packet_login), false, take_login },
 	[GATE_PEER] = { sizeof(struct packet_peer), true, take_peer },
 };
 

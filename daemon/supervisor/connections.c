@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/logins.h"
 #include "daemon/supervisor/pumps.h"
 #include "daemon/supervisor/refusals.h"
 #include "lib/own.h"
@@ -61,6 +62,7 @@ connections_leave(struct connection *c)
 void
 connections_free(struct connection *c)
 {
+	logins_forget(c);
 	connections_leave(c);
 	(void)sd_event_source_disable_unref(c->io);
 	(void)sd_event_source_disable_unref(c->child);

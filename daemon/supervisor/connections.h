@@ -13,6 +13,8 @@ enum { CONNECTIONS_RETRY_MS = 1000 };
 
 enum stage { STAGE_SILENT, STAGE_WAITING, STAGE_GATE, STAGE_EVICTED, STAGE_PUMP };
 
+struct login; /* logins.c */
+
 struct connection {
 	struct connection *prev, *next; /* in the room, among gates or pumps, oldest first */
 	struct supervisor *sup;
@@ -28,6 +30,7 @@ struct connection {
 	pid_t pid; /* 0 until born */
 	int privilege;
 	int stream;          /* the session's end of what a pump would serve */
+	struct login *login; /* logins.c: a verifier has it, or will; NULL: none */
 	bool asked;          /* for a session, or has its refusal: nothing may follow */
 	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
 	sd_event_source *child;

@@ -85,7 +85,7 @@ session_row(const struct session *s)
 {
 	return json_pack(
 	    "{s:o, s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "id",
-	    control_id('s', s->number), "pid", (int)s->pid, "user", "anonymous", "peer",
+	    control_id('s', s->number), "pid", (int)s->pid, "user", sessions_user(s), "peer",
 	    peer_text(s), "tls", tls_text(s), "state", state_name(s), "started",
 	    control_time(s->started_real_ns), "idle_ms", control_number(idle_ms(s)), "bytes_in",
 	    control_number(s->seen.bytes_in), "bytes_out", control_number(s->seen.bytes_out),
@@ -124,7 +124,7 @@ transfer_row(const struct session *s)
 	auto_json json_t *row =
 	    json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:n, s:o, s:o}",
 		      "id", control_id('t', s->transfer_id), "session", control_id('s', s->number),
-		      "user", "anonymous", "peer", peer_text(s), "direction",
+		      "user", sessions_user(s), "peer", peer_text(s), "direction",
 		      s->seen.upload != 0 ? "upload" : "download", "size",
 		      control_number_or_null(s->seen.size), "offset",
 		      control_number(s->seen.offset), "rate", control_number(s->rate), "eta_ms",

@@ -192,6 +192,23 @@ log_refusal(const union addr *peer, const char *code, const char *why)
 	emit(LOG_INFO, line, &f);
 }
 
+void
+log_login(const struct session *s)
+{
+	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
+	struct fields f;
+
+	fields_init(&f);
+	(void)addr_format(&s->peer, host);
+	(void)snprintf(line, sizeof(line), "s%llu %s logged in as %s",
+		       (unsigned long long)s->number, host, s->user);
+	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_LOGIN);
+	field(&f, "FTD_SESSION=s%llu", (unsigned long long)s->number);
+	field(&f, "FTD_PEER=%s", host);
+	field(&f, "FTD_USER=%s", s->user);
+	emit(LOG_INFO, line, &f);
+}
+
 /* --- what comes in from the roles */
 
 struct record {
@@ -250,7 +267,7 @@ who_fields(struct fields *f, const struct speaker *w)
 	field(f, "FTD_SESSION=s%llu", (unsigned long long)w->number);
 	field(f, "FTD_PEER=%s", addr_format(&w->peer, host));
 	if (w->session != NULL)
-		field(f, "FTD_USER=anonymous");
+		field(f, "FTD_USER=%s", sessions_user(w->session));
 }
 
 static void

@@ -14,6 +14,7 @@
 #define MESSAGE_ID_STOP "1c4d2b5a8e6f4f3d8b7a9c0e2d4f6a82"
 #define MESSAGE_ID_RELOAD "2b9e4f6c1d3a4c5e9f8b7d6a5c4e3f13"
 #define MESSAGE_ID_TRANSFER "3e8d7c6b5a4f4e3d8c2b1a0f9e8d7c64"
+#define MESSAGE_ID_LOGIN "6c3f1b7a9d2e4f58a1c0b4e7d5f8a926"
 #define MESSAGE_ID_REFUSAL "4a1b2c3d4e5f4a6b8c7d8e9f0a1b2c35"
 
 /* Before anything is logged. */
@@ -27,6 +28,9 @@ void log_event(int level, const char *message_id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* A connection that was refused before it was a session. */
 void log_refusal(const union addr *peer, const char *code, const char *why);
+
+/* A session whose user has shown who they are. */
+void log_login(const struct session *s);
 
 /* The roles' socket. 0 or -errno. */
 int journal_start(struct supervisor *sup);

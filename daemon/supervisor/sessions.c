@@ -47,28 +47,44 @@ sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id)
 	return NULL;
 }
 
+uint64_t
+sessions_of_user(const struct supervisor *sup, const char *user)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < sup->boards.slots; i++)
+		if (sup->slots[i] != NULL && strcmp(sup->slots[i]->user, user) == 0)
+			n++;
+	return n;
+}
+
 /* --- birth and death */
 
 static int
-ask_for_birth(struct session *s, int connection, bool said_hello)
+ask_for_birth(struct session *s, const struct sessions_newcomer *who)
 {
 	struct packet_birth b = {
 		.slot = s->slot,
 		.connection = s->number,
 		.generation = s->generation,
 		.peer = s->peer,
-		.flags = (said_hello ? BIRTH_HELLO : 0) |
-			 (addr_is_loopback(&s->peer) ? BIRTH_LOOPBACK : 0),
+		.flags = (who->said_hello ? BIRTH_HELLO : 0) |
+			 (addr_is_loopback(&s->peer) ? BIRTH_LOOPBACK : 0) |
+			 (who->login != NULL ? BIRTH_LOGIN : 0),
 	};
 	auto_close int theirs = -1;
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
-	const int fds[] = { [BIRTH_CONNECTION] = connection, [BIRTH_PRIVILEGE] = pair[1] };
+	if (who->login != NULL) {
+		b.id = who->login->id;
+		b.user_sessions = sessions_of_user(s->sup, s->user);
+	}
+	const int fds[] = { [BIRTH_CONNECTION] = who->connection, [BIRTH_PRIVILEGE] = pair[1] };
 	s->priv->privilege = pair[0];
 	theirs = pair[1];
-	s->priv->connection = fcntl(connection, F_DUPFD_CLOEXEC, 0);
+	s->priv->connection = fcntl(who->connection, F_DUPFD_CLOEXEC, 0);
 	if (s->priv->connection < 0)
 		return -errno;
 	return houses_birth(s->sup, HOUSE_SESSION, &b, fds, &s->priv->house);
@@ -84,10 +100,13 @@ int
 sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
 	       struct packet_verdict *ret_verdict)
 {
-	struct session *s = slots_claim(sup, who->number, who->peer, who->tls);
-	int r = s == NULL ? -ENOMEM : ask_for_birth(s, who->connection, who->said_hello);
+	const char *user = who->login != NULL ? who->login->user : "";
+	struct session *s = slots_claim(sup, who->number, who->peer, who->tls, user);
+	int r = s == NULL ? -ENOMEM : ask_for_birth(s, who);
 
 	if (r >= 0) {
+		if (who->login != NULL)
+			log_login(s);
 		sup->retired.sessions++;
 		return 0;
 	}

@@ -15,6 +15,7 @@ struct sessions_newcomer {
 	const union addr *peer;
 	bool said_hello;
 	uint32_t tls;
+	const struct packet_verified *login; /* NULL: nobody has logged in */
 };
 /* Claims a slot and asks the house for a session. 0, or negative with *ret_verdict saying what the
  * client is told. */
@@ -24,6 +25,9 @@ int sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
 /* The sessionhouse's answer; pid 0: the birth failed. */
 void sessions_born(struct supervisor *sup, uint64_t number, pid_t pid);
 void sessions_house_gone(struct supervisor *sup, uint64_t house);
+
+/* How many are the user's. */
+uint64_t sessions_of_user(const struct supervisor *sup, const char *user);
 
 /* Four times a second: reports, idle and stall limits, overdue ends. */
 void sessions_tick(struct supervisor *sup);

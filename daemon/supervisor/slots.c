@@ -1,6 +1,7 @@
 #include "daemon/supervisor/slots.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,7 @@ slots_write_orders(const struct session *s)
 	o->pid = s->pid;
 	o->peer = s->peer;
 	o->tls = s->tls;
+	(void)snprintf(o->user, sizeof(o->user), "%s", s->user);
 	o->started_real_ns = s->started_real_ns;
 	o->started_usec = s->started_usec;
 	atomic_store(&o->idle_timeout, c->idle_timeout);
@@ -158,7 +160,8 @@ slots_write_orders(const struct session *s)
 }
 
 struct session *
-slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls)
+slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls,
+	    const char *user)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct session_private *p = calloc(1, sizeof(*p));
@@ -184,6 +187,7 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uin
 		.rate_limit = NUM_UNLIMITED,
 		.priv = p,
 	};
+	(void)snprintf(s->user, sizeof(s->user), "%s", user);
 	if (p->source != NULL)
 		p->source->sessions++;
 	sup->slots[s->slot] = s;

@@ -24,9 +24,9 @@ struct session_private {
 int slots_start(struct supervisor *sup);
 void slots_stop(struct supervisor *sup);
 
-/* Claims a slot and writes its orders; NULL: none is free, or no memory. */
-struct session *
-slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls);
+/* Claims a slot and writes its orders; user "": anonymous. NULL: none is free, or no memory. */
+struct session *slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer,
+			    uint32_t tls, const char *user);
 void slots_set_pid(struct session *s, pid_t pid);
 /* Identity and live settings, as the configuration in force has them. */
 void slots_write_orders(const struct session *s);

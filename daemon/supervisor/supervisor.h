@@ -116,6 +116,12 @@ struct session {
 struct session *sessions_at(const struct supervisor *sup, uint32_t slot);
 struct session *sessions_find(const struct supervisor *sup, uint64_t number);
 struct session *sessions_find_transfer(const struct supervisor *sup, uint64_t transfer_id);
+/* Who it is, for people: the user, or "anonymous". */
+static inline const char *
+sessions_user(const struct session *s)
+{
+	return s->user[0] != '\0' ? s->user : "anonymous";
+}
 /* Reads the report now and brings seen, rate, stalled and ids up to date. */
 void sessions_refresh(struct session *s);
 /* Orders the session to end and pokes it; a session that does not end within 5 s (kicked) is

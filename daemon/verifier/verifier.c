@@ -1,0 +1,151 @@
+/*
+ * The verifier: one process a login. Reads the users file, gives up all files, then reads the one
+ * packet of the gate, checks one secret, tells the supervisor, and ends.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <syslog.h>
+
+#include <openssl/crypto.h>
+
+#include "daemon/common/packet.h"
+#include "daemon/common/role.h"
+#include "daemon/common/rolelog.h"
+#include "daemon/common/sandbox.h"
+#include "daemon/verifier/secret.h"
+#include "lib/io.h"
+#include "lib/own.h"
+
+enum {
+	MEMORY = 256 << 20, /* address space; a hash of yescrypt's default cost takes 16 MiB */
+	SECONDS = 5,        /* of processor time */
+};
+
+struct verifier {
+	const struct config *config;
+	char *users; /* the file, whole; NULL: it cannot be trusted */
+	size_t users_len;
+	struct packet_login login;
+};
+
+static int
+set_limit(int what, rlim_t most)
+{
+	const struct rlimit limit = { most, most };
+
+	return setrlimit((__rlimit_resource_t)what, &limit) < 0 ? -errno : 0;
+}
+
+static int
+limit_resources(void)
+{
+	int r;
+
+	r = set_limit(RLIMIT_CORE, 0);
+	if (r == 0)
+		r = set_limit(RLIMIT_CPU, SECONDS);
+#ifndef WITH_SANITIZERS /* their shadow is address space, too */
+	if (r == 0)
+		r = set_limit(RLIMIT_AS, MEMORY);
+#endif
+	return r;
+}
+
+/* Without a file there are no users; with one that is not sound nobody is let in. */
+static void
+read_users(struct verifier *v)
+{
+	auto_free char *text = NULL;
+	char why[USERS_WHY_MAX];
+	int line = 0, r;
+
+	r = users_read(v->config->users, &text, &v->users_len, why);
+	if (r == 0)
+		r = users_check(text, v->users_len, &line, why);
+	else if (r == -ENOENT)
+		text = calloc(1, 1);
+	if (r == 0 || r == -ENOENT)
+		v->users = take_ptr(text);
+	else
+		rolelog(LOG_ERR, "%s:%d: %s; nobody can log in", v->config->users, line, why);
+}
+
+static int
+enter_sandbox(const struct config *c)
+{
+	int r;
+
+	r = sandbox_compile(SANDBOX_VERIFIER);
+	if (r < 0)
+		return r;
+	r = sandbox_landlock(NULL, 0);
+	if (r < 0 && c->sandbox == CONFIG_SANDBOX_REQUIRE)
+		return r;
+	return sandbox_enter(SANDBOX_VERIFIER);
+}
+
+static int
+prepare(struct verifier *v)
+{
+	int r;
+
+	r = limit_resources();
+	if (r < 0)
+		return r;
+	/* the built-in provider is all that is needed; nothing is looked up behind the sandbox */
+	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
+		return -ENOMEM;
+	read_users(v);
+	return enter_sandbox(v->config);
+}
+
+static void
+judge(struct verifier *v, struct packet_verified *ret)
+{
+	enum verified_result result = VERIFIED_BROKEN;
+	char why[USERS_WHY_MAX] = "";
+	struct user u = { 0 };
+
+	if (v->users != NULL)
+		result = secret_check(&v->login, v->users, v->users_len, &u, why);
+	if (why[0] != '\0')
+		rolelog(LOG_ERR, "%s: %s", v->config->users, why);
+	*ret = (struct packet_verified){ .result = result, .id = v->login.id };
+	(void)snprintf(ret->user, sizeof(ret->user), "%s", u.name);
+	(void)snprintf(ret->account, sizeof(ret->account), "%s", u.account);
+	explicit_bzero(&v->login, sizeof(v->login));
+	if (v->users != NULL)
+		explicit_bzero(v->users, v->users_len);
+}
+
+int
+verifier_main(void)
+{
+	static struct verifier v;
+	struct packet_verified answer;
+	ssize_t n;
+	int r;
+
+	role_set_name("ftd-verifier");
+	role_reset_signals();
+	if (role_map_config(ROLE_FD_CONFIG, &v.config) < 0)
+		return ROLE_EXIT_SETUP;
+	rolelog_init(ROLE_FD_LOG, (unsigned)v.config->log_level);
+	r = prepare(&v);
+	if (r < 0) {
+		rolelog(LOG_ERR, "cannot start a verifier, refusing a login: %s", strerror(-r));
+		return ROLE_EXIT_SETUP;
+	}
+	/* it lies there already; what came with it is not taken */
+	n = recv(ROLE_FD_EXTRA, &v.login, sizeof(v.login), MSG_DONTWAIT | MSG_TRUNC);
+	if (n != (ssize_t)sizeof(v.login))
+		return ROLE_EXIT_PROTOCOL;
+	judge(&v, &answer);
+	if (io_send_packet(ROLE_FD_HOUSE, &answer, sizeof(answer), NULL, 0, 0) < 0)
+		return ROLE_EXIT_BROKEN;
+	return ROLE_EXIT_OK;
+}
