@@ -44,7 +44,7 @@ command_help(struct client *c, int argc, char **argv)
 		if (commands[i].operands != NULL)
 			(void)printf("  %-8s %-14s %s\n", commands[i].name, commands[i].operands,
 				     commands[i].help);
-	(void)puts("\nAddresses: ft://host[:port]/path, or name:/path for a host of "
+	(void)puts("\nAddresses: ft://[user@]host[:port]/path, or name:/path for a host of "
 		   "~/.config/ft/config.\n\"ft help COMMAND\" tells the options.");
 	return 0;
 }

@@ -43,7 +43,29 @@ keep_first_line(struct secret *read, const char *from, struct secret *ret, struc
 
 /* --- from a command */
 
-/* It has neither our input, which may be a file on its way, nor the signals that we ignore. */
+/* Our input may be a file on its way. */
+static int
+set_files(posix_spawn_file_actions_t *files, int out)
+{
+	int r = posix_spawn_file_actions_addopen(files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+
+	return r != 0 ? r : posix_spawn_file_actions_adddup2(files, out, STDOUT_FILENO);
+}
+
+/* We ignore signals that a command expects. */
+static int
+set_signals(posix_spawnattr_t *how)
+{
+	sigset_t ignored;
+	int r;
+
+	(void)sigemptyset(&ignored);
+	(void)sigaddset(&ignored, SIGPIPE);
+	(void)sigaddset(&ignored, SIGXFSZ);
+	r = posix_spawnattr_setsigdefault(how, &ignored);
+	return r != 0 ? r : posix_spawnattr_setflags(how, POSIX_SPAWN_SETSIGDEF);
+}
+
 static int
 start(const char *command, int out, pid_t *ret)
 {
@@ -51,29 +73,16 @@ start(const char *command, int out, pid_t *ret)
 			       (char *)(uintptr_t)command, NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t how;
-	sigset_t ignored;
 	int r;
 
-	(void)sigemptyset(&ignored);
-	(void)sigaddset(&ignored, SIGPIPE);
-	(void)sigaddset(&ignored, SIGXFSZ);
-	r = posix_spawn_file_actions_init(&files);
-	if (r != 0)
-		return -r;
-	r = posix_spawnattr_init(&how);
-	if (r == 0) {
-		r = posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY,
-						     0);
-		if (r == 0)
-			r = posix_spawn_file_actions_adddup2(&files, out, STDOUT_FILENO);
-		if (r == 0)
-			r = posix_spawnattr_setsigdefault(&how, &ignored);
-		if (r == 0)
-			r = posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGDEF);
-		if (r == 0)
-			r = posix_spawn(ret, "/bin/sh", &files, &how, argv, environ);
-		(void)posix_spawnattr_destroy(&how);
-	}
+	(void)posix_spawn_file_actions_init(&files); /* neither can fail here */
+	(void)posix_spawnattr_init(&how);
+	r = set_files(&files, out);
+	if (r == 0)
+		r = set_signals(&how);
+	if (r == 0)
+		r = posix_spawn(ret, "/bin/sh", &files, &how, argv, environ);
+	(void)posix_spawnattr_destroy(&how);
 	(void)posix_spawn_file_actions_destroy(&files);
 	return -r;
 }
