@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "lib/num.h"
 #include "lib/text.h"
 
 /* Whether a listener on a takes the connections to b, too: "::" serves both families. */
@@ -171,6 +172,48 @@ check_rules(const struct config *c, struct config_problems *problems)
 	}
 }
 
+/* ---- quota */
+
+static bool
+lies_in(const char *path, const char *directory)
+{
+	size_t len = strlen(directory);
+
+	while (len > 0 && directory[len - 1] == '/')
+		len--;
+	return strncmp(path, directory, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+/* What a file counts is told by the share that it lies in: there can be only one, or shares of the
+ * same directory that agree. */
+static void
+check_quota(const struct config_share *a, const struct config_share *b,
+	    struct config_problems *problems)
+{
+	bool same = strcmp(a->root, b->root) == 0;
+
+	if (a->quota == b->quota && (same || a->quota == NUM_UNLIMITED))
+		return;
+	if (same)
+		config_problem_add(problems, true, b->line,
+				   "shares: %s is also the root of the share of line %d, and one "
+				   "directory can have one quota",
+				   b->root, a->line);
+	else if (lies_in(b->root, a->root) || lies_in(a->root, b->root))
+		config_problem_add(problems, true, b->line,
+				   "shares: of %s and %s (line %d) one lies in the other: neither "
+				   "can have a quota",
+				   b->root, a->root, a->line);
+}
+
+static void
+check_quotas(const struct config *c, struct config_problems *problems)
+{
+	for (unsigned i = 1; i < c->n_shares; i++)
+		for (unsigned j = 0; j < i; j++)
+			check_quota(&c->shares[j], &c->shares[i], problems);
+}
+
 static void
 check_tls(const struct config *c, struct config_problems *problems)
 {
@@ -200,6 +243,7 @@ check_whole(const struct config *c, struct config_problems *problems)
 	check_share_paths(c, problems);
 	check_reachable(c, problems);
 	check_rules(c, problems);
+	check_quotas(c, problems);
 	check_tls(c, problems);
 	if (c->access_allow.n == 0)
 		config_problem_add(problems, false, c->line[CONFIG_AT_access_allow],

@@ -94,6 +94,7 @@ struct config_share {
 	unsigned first_rule, n_rules; /* of config.rules: the first that fits decides */
 	enum config_durability durability;
 	enum config_links links;
+	uint64_t quota; /* bytes of each user, or NUM_UNLIMITED */
 	int line;
 };
 

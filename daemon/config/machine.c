@@ -8,9 +8,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "daemon/config/config.h"
+#include "lib/num.h"
 #include "lib/own.h"
 #include "lib/users.h"
 
@@ -78,14 +80,31 @@ check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems
 		complain_unwritable(s->root, i, *owner ? owner : "this user", s->line, r, problems);
 }
 
+/* Whose a file is stays with it. */
+static void
+check_attributes(const struct config *c, unsigned i, struct config_problems *problems)
+{
+	const struct config_share *s = &c->shares[i];
+
+	if (s->quota == NUM_UNLIMITED || getxattr(s->root, "user.ftd", NULL, 0) >= 0 ||
+	    errno != EOPNOTSUPP)
+		return;
+	config_problem_add(problems, true, s->line,
+			   "shares[%u].quota: the file system of %s has no extended attributes of "
+			   "users, which a quota needs; choose another, or quota = \"unlimited\"",
+			   i, s->root);
+}
+
 static void
 check_roots(const struct config *c, struct config_problems *problems)
 {
 	const struct passwd *user = becomes_user(c) ? getpwnam(c->run_as) : NULL;
 	uid_t uid = user != NULL ? user->pw_uid : geteuid();
 
-	for (unsigned i = 0; i < c->n_shares; i++)
+	for (unsigned i = 0; i < c->n_shares; i++) {
 		check_root(c, i, uid, problems);
+		check_attributes(c, i, problems);
+	}
 }
 
 static void

@@ -112,7 +112,6 @@ static const struct option listen_rows[] = {
 static const struct option share_rows[] = {
 #define SHARE(path, field, type, fallback, min, max, live, text) \
 	ROW(type, struct config_share, path, field, fallback, min, max, live, text),
-#define SHARE_RESERVED(path, fallback) ROW_RESERVED(path, fallback),
 #include "daemon/config/options.def"
 };
 

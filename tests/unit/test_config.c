@@ -522,8 +522,6 @@ reserved(void **state)
 		{ "uploads = { keep = ", "\"7d\"", "\"8d\"", "; };", "uploads.keep" },
 		{ "log = { transfers = ", "\"\"", "\"/var/log/x\"", "; };", "log.transfers" },
 		{ "hooks = ", "( )", "\"\"", ";", "hooks" },
-		{ "shares = ( { path = \"/\"; root = \"/a\"; quota = ", "\"unlimited\"", "\"10G\"",
-		  "; } );", "shares[0].quota" },
 	};
 
 	(void)state;
