@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 #define RESERVED_STAGING "staging"
+#define RESERVED_QUOTA "quota"
 
 /* Opens it for reading, beneath the root (borrowed). Descriptor; -ENOENT: it is not there; -errno.
  */
