@@ -239,8 +239,9 @@ class Daemon:
 
     def staged(self):
         """Staging files anywhere beneath the share."""
-        return [p for p in self.root.rglob("*") if p.is_file() and
-                any(part.startswith(".ftd") for part in p.relative_to(self.root).parts)]
+        parts = {p: p.relative_to(self.root).parts for p in self.root.rglob("*") if p.is_file()}
+        return [p for p, names in parts.items() if any(name.startswith(".ftd") for name in names) and
+                names[:2] != (".ftd", "quota")]
 
     def stop(self, status=0):
         """SIGTERM; then the exit status is right, and no process and no staging file is left."""

@@ -2,30 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/common/reserved.h"
-#include "lib/io.h"
 #include "lib/own.h"
 #include "lib/path.h"
 
-#define NOTE_SUFFIX ".at"
-enum { ID_MAX = 48 };
-
-/* "<16 hex digits>-<digits>", as sessions name what they stage. */
-static bool
-is_id(const char *name, size_t len)
-{
-	size_t hex = strspn(name, "0123456789abcdef");
-
-	if (hex != 16 || len > ID_MAX || name[hex] != '-' || len == hex + 1)
-		return false;
-	return hex + 1 + strspn(name + hex + 1, "0123456789") >= len;
-}
+struct sweep {
+	int root;
+	sweep_release release;
+	size_t *removed;
+};
 
 /* The file, locked by us: nobody else uses it. -EAGAIN: somebody does. */
 static int
@@ -46,40 +35,38 @@ open_unused(int dir, const char *name)
 	return take_fd(&fd);
 }
 
+/* What was reserved for it is void first: without the file, it would count as published. */
 static int
-remove_unused(int dir, const char *name, size_t *removed)
+remove_unused(const struct sweep *s, const struct staged_id *id, int dir, const char *name)
 {
 	auto_close int fd = open_unused(dir, name);
+	int r;
 
 	if (fd < 0)
 		return fd;
+	r = s->release != NULL ? s->release(s->root, id) : 0;
+	if (r < 0)
+		return r;
 	if (unlinkat(dir, name, 0) < 0)
 		return -errno;
-	(*removed)++;
+	(*s->removed)++;
 	return 0;
 }
 
 /* A note says in which directory the file of its id lies. */
 static int
-follow_note(int root, int staging, const char *note, size_t id_len, size_t *removed)
+follow_note(const struct sweep *s, const struct staged_id *id, int staging, const char *note)
 {
 	auto_close int fd = open_unused(staging, note);
 	auto_close int dir = -1;
-	char where[PATH_BYTES_MAX + 1];
-	char name[ID_MAX + sizeof(PATH_RESERVED) + 1];
-	ssize_t n;
+	char name[STAGED_NAME_MAX];
 	int r;
 
 	if (fd < 0)
 		return fd;
-	n = io_read_full(fd, where, sizeof(where) - 1);
-	if (n < 0)
-		return (int)n;
-	where[n] = '\0';
-	dir = path_open(root, where, O_RDONLY | O_DIRECTORY, 0, false);
+	dir = staged_follow(s->root, fd);
 	if (dir >= 0) {
-		(void)snprintf(name, sizeof(name), PATH_RESERVED "-%.*s", (int)id_len, note);
-		r = remove_unused(dir, name, removed);
+		r = remove_unused(s, id, dir, staged_name_elsewhere(id, name));
 		if (r < 0 && r != -ENOENT)
 			return r;
 	}
@@ -87,22 +74,23 @@ follow_note(int root, int staging, const char *note, size_t id_len, size_t *remo
 }
 
 static int
-consider(int root, int staging, const char *name, size_t *removed)
+consider(const struct sweep *s, int staging, const char *name)
 {
-	size_t len = strlen(name);
-	size_t suffix = sizeof(NOTE_SUFFIX) - 1;
+	size_t len = strlen(name), suffix = strlen(STAGED_NOTE);
+	struct staged_id id;
 
-	if (is_id(name, len))
-		return remove_unused(staging, name, removed);
-	if (len > suffix && strcmp(name + len - suffix, NOTE_SUFFIX) == 0 &&
-	    is_id(name, len - suffix))
-		return follow_note(root, staging, name, len - suffix, removed);
+	if (staged_parse(name, len, &id) == 0)
+		return remove_unused(s, &id, staging, name);
+	if (len > suffix && strcmp(name + len - suffix, STAGED_NOTE) == 0 &&
+	    staged_parse(name, len - suffix, &id) == 0)
+		return follow_note(s, &id, staging, name);
 	return 0;
 }
 
 int
-sweep_share(int root, size_t *removed)
+sweep_share(int root, sweep_release release, size_t *removed)
 {
+	const struct sweep s = { .root = root, .release = release, .removed = removed };
 	auto_close int staging = reserved_open(root, RESERVED_STAGING);
 	auto_dir DIR *dir = NULL;
 	const struct dirent *e;
@@ -114,10 +102,11 @@ sweep_share(int root, size_t *removed)
 	if (dir == NULL)
 		return -errno;
 	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
-		r = consider(root, staging, e->d_name, removed);
+		r = consider(&s, staging, e->d_name);
 		/* in use, gone meanwhile, or of another uid, whose sessions sweep it: as it should
 		 * be */
-		if (r < 0 && r != -EAGAIN && r != -ENOENT && r != -EINVAL && r != -EACCES)
+		if (r < 0 && r != -EAGAIN && r != -EBUSY && r != -ENOENT && r != -EINVAL &&
+		    r != -EACCES)
 			return r;
 	}
 	return -errno;

@@ -1,6 +1,7 @@
 /*
  * The keeper: one process of low priority that looks after what outlives a session in the shares.
- * Now: orphans in staging; when it starts, when a session died badly, and every ten minutes.
+ * Orphans in staging and what they had reserved: when it starts, when a session died badly, and
+ * every ten minutes. What users have of a share with a quota: count.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,10 +17,16 @@
 #include "daemon/common/rolelog.h"
 #include "daemon/common/sandbox.h"
 #include "daemon/common/sweep.h"
+#include "daemon/keeper/count.h"
+#include "daemon/keeper/ledgers.h"
+#include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
-enum { PERIOD_MS = 10 * 60 * 1000 };
+enum {
+	PERIOD_MS = 10 * 60 * 1000,
+	LOOK_MS = 5000, /* somebody may ask for a count */
+};
 
 /* ioprio_set(2), for which the C library has no name */
 enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
@@ -78,11 +85,12 @@ sweep_all(void)
 	int r;
 
 	for (unsigned i = 0; i < config->n_shares; i++) {
-		r = roots[i] < 0 ? 0 : sweep_share(roots[i], &removed);
+		r = roots[i] < 0 ? 0 : sweep_share(roots[i], ledgers_release, &removed);
 		if (r < 0)
 			rolelog(4, "keeper: cannot look through the staging of %s: %s",
 				config->shares[i].root, strerror(-r));
 	}
+	count_reclaim(config, roots);
 	if (removed > 0)
 		rolelog(6, "keeper: removed %zu unfinished files that no session holds", removed);
 }
@@ -105,23 +113,35 @@ take_requests(bool *ret_asked)
 	}
 }
 
+/* The daemon has closed its end. */
+static bool
+is_dismissed(void)
+{
+	char c;
+
+	return recv(ROLE_FD_HOUSE, &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 static int
 loop(void)
 {
 	struct pollfd p = { .fd = ROLE_FD_HOUSE, .events = POLLIN };
+	int step = count_wanted(config) ? LOOK_MS : PERIOD_MS;
+	uint64_t next = 0;
 	bool asked = true;
-	int n, status;
+	int status;
 
 	for (;;) {
-		if (asked)
+		if (asked || clock_usec() >= next) {
 			sweep_all();
-		n = poll(&p, 1, PERIOD_MS);
-		if (n < 0 && errno != EINTR)
+			next = clock_usec() + PERIOD_MS * USEC_PER_MSEC;
+		}
+		count_due(config, roots, is_dismissed);
+		if (poll(&p, 1, step) < 0 && errno != EINTR)
 			return ROLE_EXIT_BROKEN;
 		status = take_requests(&asked);
 		if (status >= 0)
 			return status;
-		asked = asked || n == 0;
 	}
 }
 

@@ -92,3 +92,17 @@ claim_numbered(int from_dir, const char *from, int to_dir, char *leaf)
 	}
 	return r;
 }
+
+int
+claim_name(enum claim how, int from_dir, const char *from, int to_dir, char *leaf)
+{
+	switch (how) {
+	case CLAIM_REPLACE:
+		return renameat2(from_dir, from, to_dir, leaf, 0) < 0 ? -errno : 0;
+	case CLAIM_FREE:
+		return claim_rename(from_dir, from, to_dir, leaf);
+	case CLAIM_NUMBERED:
+		break;
+	}
+	return claim_numbered(from_dir, from, to_dir, leaf);
+}

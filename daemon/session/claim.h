@@ -12,6 +12,15 @@ claim_how(const struct message_str *if_exists, enum publish_how fallback, enum p
 /* Whether a rename failed with r because of what has the new name. */
 bool claim_is_taken(int r);
 
+/* How a name is taken. */
+enum claim {
+	CLAIM_REPLACE, /* whatever has it */
+	CLAIM_FREE,
+	CLAIM_NUMBERED,
+};
+/* One of them: 0, -EEXIST, -errno. leaf as of claim_numbered(). */
+int claim_name(enum claim how, int from_dir, const char *from, int to_dir, char *leaf);
+
 /* Renames only if the new name is free. 0, -EEXIST, -errno. */
 int claim_rename(int from_dir, const char *from, int to_dir, const char *to);
 

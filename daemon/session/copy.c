@@ -7,9 +7,9 @@
 
 #include <linux/fs.h>
 
-#include "daemon/session/claim.h"
 #include "daemon/session/content.h"
 #include "daemon/session/names.h"
+#include "daemon/session/quota.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
 #include "lib/frame.h"
@@ -199,7 +199,9 @@ open_target(struct copying *c, const struct args *a)
 	p->name = strdup(c->to->name);
 	if (p->name == NULL)
 		return -ENOMEM;
-	return staging_place(c->s, c->to, p->target_dir, c->st.mode & 0777, &p->staging);
+	p->size = c->st.size;
+	r = staging_place(c->s, c->to, p->target_dir, c->st.mode & 0777, &p->staging);
+	return r == 0 ? quota_reserve(c->s, &p->staging, c->st.size) : r;
 }
 
 static int
@@ -247,7 +249,9 @@ copy(struct copying *c, const struct args *a)
 		return stop_answer(c->s, c->rq, &c->stop, NULL);
 	if (r == 0)
 		return answer(c);
-	if (c->publish.current != NULL)
+	if (r == -FTD_E_quota_exceeded)
+		keys = quota_refusal(c->s, c->to->share);
+	else if (c->publish.current != NULL)
 		keys = json_pack("{s:O}", "current", c->publish.current);
 	return reply_error(c->s, c->rq, r, c->why, keys);
 }

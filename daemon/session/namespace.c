@@ -5,6 +5,7 @@
 
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
+#include "daemon/session/quota.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
@@ -154,11 +155,13 @@ open_to_set(struct session *s, const struct place *p, struct entry_stat *ret)
 
 /* The bits above 0777 are a directory's own (its group is inherited); no file keeps them. */
 static int
-set_mode(int fd, const struct entry_stat *st, uint64_t mode)
+set_mode(const struct session *s, const struct place *p, int fd, const struct entry_stat *st,
+	 uint64_t mode)
 {
 	mode_t special = S_ISDIR(st->mode) ? st->mode & MODE_SPECIAL : 0;
+	mode_t wanted = (st->mode & S_IFMT) | special | ((mode_t)mode & MODE_BITS);
 
-	return fchmod(fd, special | ((mode_t)mode & MODE_BITS)) < 0 ? -errno : 0;
+	return fchmod(fd, quota_mode(s, p->share, wanted) & ALLPERMS) < 0 ? -errno : 0;
 }
 
 static int
@@ -172,7 +175,7 @@ set(struct session *s, const struct request *rq, const struct place *p, const st
 	if (fd < 0)
 		return fd;
 	if ((has & 1U << SET_MODE) != 0)
-		r = set_mode(fd, ret, a->mode);
+		r = set_mode(s, p, fd, ret, a->mode);
 	if (r == 0 && (has & 1U << SET_MTIME) != 0)
 		r = entry_set_mtime(fd, a->mtime_ns);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/session/quota.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -154,6 +155,19 @@ is_worth_a_look(const struct upload *u)
 }
 
 static int
+reserve(struct session *s, struct upload *u)
+{
+	struct staging *st = &u->publish.staging;
+	int r = quota_reserve(s, st, u->transfer.expected);
+
+	if (r < 0)
+		staging_discard(s, st);
+	return r == -FTD_E_busy
+		   ? upload_refusal(u, r, "retry_after_ms", json_integer(QUOTA_RETRY_MS))
+		   : r;
+}
+
+static int
 stage(struct session *s, struct upload *u)
 {
 	struct publish *p = &u->publish;
@@ -164,7 +178,11 @@ stage(struct session *s, struct upload *u)
 		r = look_before(u);
 	if (r == 0)
 		r = staging_place(s, u->place, p->target_dir, mode, &p->staging);
+	if (r < 0)
+		return r;
+	r = reserve(s, u);
 	u->transfer.fd = p->staging.fd;
+	u->transfer.staging = &p->staging;
 	return r;
 }
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/session/claim.h"
+#include "daemon/session/quota.h"
 #include "daemon/session/sync.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -59,22 +59,27 @@ check_match(const struct publish *p)
 }
 
 static int
-take_name(struct publish *p)
+take(struct session *s, struct publish *p, enum claim how)
 {
-	const struct staging *st = &p->staging;
+	return quota_publish(s, &p->staging, p->size, how, p->target_dir, p->leaf);
+}
+
+static int
+take_name(struct session *s, struct publish *p)
+{
 	int r = check_match(p);
 
 	if (r < 0)
 		return r;
 	if (p->how == PUBLISH_REPLACE && (p->rights & RIGHT_REPLACE)) {
-		r = renameat2(st->dir, st->name, p->target_dir, p->leaf, 0) < 0 ? -errno : 0;
+		r = take(s, p, CLAIM_REPLACE);
 		if (!claim_is_taken(r) || (p->rights & RIGHT_LIST))
 			return r;
 	}
 	/* who may not list is not told that a name is taken */
 	if (p->how == PUBLISH_KEEP_BOTH || !(p->rights & RIGHT_LIST))
-		return claim_numbered(st->dir, st->name, p->target_dir, p->leaf);
-	r = claim_rename(st->dir, st->name, p->target_dir, p->leaf);
+		return take(s, p, CLAIM_NUMBERED);
+	r = take(s, p, CLAIM_FREE);
 	if (r == -EEXIST && p->how == PUBLISH_REPLACE)
 		return -FTD_E_permission;
 	return r == -EEXIST ? -FTD_E_exists : r;
@@ -125,7 +130,7 @@ static int
 publish_one(struct session *s, struct publish *p)
 {
 	unsigned share = p->staging.share;
-	int r = take_name(p);
+	int r = take_name(s, p);
 
 	if (r < 0) {
 		if (r == -FTD_E_exists || r == -FTD_E_changed)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include "daemon/session/names.h"
+#include "daemon/session/quota.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
 #include "lib/frame.h"
@@ -22,6 +23,7 @@ static const struct message_field fields[] = {
 struct removing {
 	struct session *s;
 	const struct request *rq;
+	unsigned share;
 	struct stop stop;
 	json_t *keys; /* owned: what goes with a refusal */
 };
@@ -57,12 +59,12 @@ remove_directory(int dir, const char *leaf)
 /* Directories go when they are left, or at once where they cannot be looked into: they may be
  * empty. */
 static int
-remove_item(const struct walk_item *item)
+remove_item(const struct removing *m, const struct walk_item *item)
 {
 	int r;
 
 	if (item->type != DT_DIR)
-		r = unlinkat(item->dir, item->leaf, 0) < 0 ? -errno : 0;
+		r = quota_unlink(m->s, m->share, item->dir, item->leaf);
 	else if (item->leaving || item->error < 0)
 		r = remove_directory(item->dir, item->leaf);
 	else
@@ -99,7 +101,7 @@ empty(struct removing *m, struct walk *w, int *ret_end)
 		r = walk_next(w, &item);
 		if (r <= 0)
 			return r;
-		r = item.path_len > 0 ? remove_item(&item) : item.error;
+		r = item.path_len > 0 ? remove_item(m, &item) : item.error;
 		if (r < 0)
 			return stopped_at(m, &item, r);
 	}
@@ -139,11 +141,12 @@ remove_at(struct removing *m, const struct place *p, bool recursive, struct entr
 	dir = names_open_parent(m->s, p, &leaf);
 	if (dir < 0)
 		return dir;
+	m->share = p->share;
 	r = entry_stat(dir, leaf, st);
 	if (r < 0)
 		return r;
 	if (!S_ISDIR(st->mode))
-		r = unlinkat(dir, leaf, 0) < 0 ? -errno : 0;
+		r = quota_unlink(m->s, m->share, dir, leaf);
 	else if (recursive)
 		r = remove_tree(m, dir, leaf, ret_end);
 	else

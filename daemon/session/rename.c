@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/session/claim.h"
 #include "daemon/session/names.h"
+#include "daemon/session/quota.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
@@ -74,12 +74,17 @@ open_both(struct renaming *n, const char **ret_from)
 }
 
 static int
+take(struct renaming *n, enum claim how, const char *from)
+{
+	return quota_rename(n->s, n->from->share, how, n->from_dir, from, n->to_dir, n->leaf);
+}
+
+static int
 replace(struct renaming *n, const char *from)
 {
-	if (renameat2(n->from_dir, from, n->to_dir, n->leaf, 0) == 0)
-		return 0;
-	return errno == EEXIST ? -ENOTEMPTY
-			       : -errno; /* XFS says so of a directory that is not empty */
+	int r = take(n, CLAIM_REPLACE, from);
+
+	return r == -EEXIST ? -ENOTEMPTY : r; /* XFS says so of a directory that is not empty */
 }
 
 /* Replacing takes the right to; without it the name must be free. */
@@ -93,10 +98,8 @@ take_name(struct renaming *n, const char *from)
 		r = replace(n, from);
 	/* who may not list is not told that a name is taken */
 	if (n->how == PUBLISH_KEEP_BOTH || (claim_is_taken(r) && !names_may_list(n->to)))
-		return claim_numbered(n->from_dir, from, n->to_dir, n->leaf);
-	return n->how == PUBLISH_REPLACE && may_replace
-		   ? r
-		   : claim_rename(n->from_dir, from, n->to_dir, n->leaf);
+		return take(n, CLAIM_NUMBERED, from);
+	return n->how == PUBLISH_REPLACE && may_replace ? r : take(n, CLAIM_FREE, from);
 }
 
 /* What the client is told of a failed rename. */

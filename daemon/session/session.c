@@ -14,6 +14,7 @@
 
 #include "daemon/common/rolelog.h"
 #include "daemon/session/bare.h"
+#include "daemon/session/quota.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/frame.h"
@@ -58,7 +59,6 @@ clear_report(struct board_report *r)
 int
 session_init(struct session *s, const struct session_start *start)
 {
-	uint8_t random[8];
 	int r;
 
 	*s = (struct session){
@@ -79,9 +79,8 @@ session_init(struct session *s, const struct session_start *start)
 	r = conn_init(&s->conn, start->connection);
 	if (r < 0)
 		return r;
-	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+	if (getrandom(&s->staging_id, sizeof(s->staging_id), 0) != (ssize_t)sizeof(s->staging_id))
 		return -EIO;
-	(void)text_hex(s->staging_id, random, sizeof(random));
 	clear_report(s->report);
 	return arrange_signals();
 }
@@ -235,6 +234,7 @@ void
 session_done(struct session *s)
 {
 	beat_done(s);
+	quota_done(s);
 	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++) {
 		close_fd(&s->shares[i].root);
 		close_fd(&s->shares[i].ftd);

@@ -12,6 +12,7 @@
 
 #include "daemon/common/access.h"
 #include "daemon/common/board.h"
+#include "daemon/common/ledger.h"
 #include "daemon/common/walk.h"
 #include "daemon/config/config.h"
 #include "daemon/session/bucket.h"
@@ -37,11 +38,12 @@ struct conn {
 
 struct session_share {
 	const struct config_share *config;
-	int root;           /* -1 while the directory cannot be opened */
-	int open_error;     /* why, negative errno */
-	int ftd;            /* .ftd/staging beneath it, -1 until staging_place() needs it */
-	uint64_t ftd_mount; /* the mount it is on */
-	bool ftd_whole;     /* syncfs(2) can be trusted there */
+	int root;              /* -1 while the directory cannot be opened */
+	int open_error;        /* why, negative errno */
+	int ftd;               /* .ftd/staging beneath it, -1 until staging_place() needs it */
+	uint64_t ftd_mount;    /* the mount it is on */
+	bool ftd_whole;        /* syncfs(2) can be trusted there */
+	struct ledger *ledger; /* quota.c: of the user; NULL until it is needed */
 };
 
 struct session {
@@ -69,7 +71,7 @@ struct session {
 	/* written since the last commit: a bit per share below 31, bit 31 for the rest */
 	unsigned touched;
 	uint64_t written;    /* files published since the last commit */
-	char staging_id[17]; /* 16 random digits: no two sessions choose the same staging name */
+	uint64_t staging_id; /* random: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
 	bool leaving;        /* only the last words are left to be sent */
 	bool nonsense;       /* the client sent what is no frame or no request */
@@ -288,14 +290,17 @@ json_t *entry_json(const char *name, size_t name_len, const struct entry_stat *s
 
 /* ---- staging.c ---- */
 struct staging {
+	struct staged_id id;
 	int dir; /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
-	char name[48];   /* its name there; "": published, or none */
-	char marker[48]; /* the note in .ftd/staging of one that lies elsewhere; "": none */
+	char name[STAGED_NAME_MAX];   /* its name there; "": published, or none */
+	char marker[STAGED_NAME_MAX]; /* the note in .ftd/staging of one that lies elsewhere; "":
+					 none */
 	int marker_fd;
 	unsigned share;
-	int fd;         /* read-write, held by an OFD lock */
-	bool elsewhere; /* in the target directory */
-	mode_t mode;    /* as it was made */
+	int fd;                    /* read-write, held by an OFD lock */
+	bool elsewhere;            /* in the target directory */
+	mode_t mode;               /* as it was made */
+	struct ledger_record hold; /* quota.c: what is reserved for it, LEDGER_FREE: nothing */
 	uint64_t target_device, target_inode;
 };
 /* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/common/hello.h"
+#include "daemon/session/quota.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -125,18 +126,42 @@ share_of(const struct session *s, const struct place *p)
 	return share;
 }
 
+/* Of the file system; in a share with a quota, of the user. */
+static int
+space(struct session *s, unsigned share, json_t **ret)
+{
+	uint64_t room, total, used, reserved, quota = s->config->shares[share].quota;
+	int r;
+
+	r = shares_space(s, share, &room, &total);
+	if (r < 0)
+		return r;
+	if (!quota_applies(s, share)) {
+		*ret = json_pack("{s:I, s:I, s:n}", "free", (json_int_t)room, "used",
+				 (json_int_t)(total - room), "quota");
+		return *ret != NULL ? 0 : -ENOMEM;
+	}
+	r = quota_usage(s, share, &used, &reserved);
+	if (r < 0)
+		return r;
+	reserved += used;
+	if (reserved > quota || quota - reserved < room)
+		room = reserved < quota ? quota - reserved : 0;
+	*ret = json_pack("{s:I, s:I, s:I}", "free", (json_int_t)room, "used", (json_int_t)used,
+			 "quota", (json_int_t)quota);
+	return *ret != NULL ? 0 : -ENOMEM;
+}
+
 int
 op_space(struct session *s, const struct request *rq)
 {
-	uint64_t room, total;
+	json_t *answer = NULL;
 	int r = decode_nothing(s, rq);
 
 	if (r <= 0)
 		return r;
-	r = shares_space(s, share_of(s, rq->source), &room, &total);
+	r = space(s, share_of(s, rq->source), &answer);
 	if (r < 0)
 		return reply_error(s, rq, r, NULL, NULL);
-	return reply_ok(s, rq,
-			json_pack("{s:I, s:I, s:n}", "free", (json_int_t)room, "used",
-				  (json_int_t)(total - room), "quota"));
+	return reply_ok(s, rq, answer);
 }

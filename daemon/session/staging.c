@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -14,6 +12,7 @@
 
 #include "daemon/common/reserved.h"
 #include "daemon/common/sweep.h"
+#include "daemon/session/quota.h"
 #include "daemon/session/sync.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -33,7 +32,7 @@ open_directory(const struct session *s, int root)
 				     : reserved_make(root, RESERVED_STAGING, s->config->own_uids);
 	if (fd < 0)
 		return fd == -ENOENT ? -EBUSY : fd;
-	(void)sweep_share(root, &removed);
+	(void)sweep_share(root, NULL, &removed);
 	return fd;
 }
 
@@ -133,10 +132,8 @@ make_elsewhere(struct session *s, const struct place *target, mode_t mode, struc
 	int ftd = s->shares[target->share].ftd;
 	int r;
 
-	(void)snprintf(st->marker, sizeof(st->marker), "%s-%" PRIu64 ".at", s->staging_id,
-		       s->staged);
-	(void)snprintf(st->name, sizeof(st->name), PATH_RESERVED "-%s-%" PRIu64, s->staging_id,
-		       s->staged);
+	(void)staged_name(&st->id, STAGED_NOTE, st->marker);
+	(void)staged_name_elsewhere(&st->id, st->name);
 	r = make_note(ftd, target, st);
 	if (st->marker_fd < 0)
 		st->marker[0] = '\0'; /* whatever has that name is not ours */
@@ -146,9 +143,9 @@ make_elsewhere(struct session *s, const struct place *target, mode_t mode, struc
 }
 
 static int
-make_here(struct session *s, mode_t mode, struct staging *st)
+make_here(mode_t mode, struct staging *st)
 {
-	(void)snprintf(st->name, sizeof(st->name), "%s-%" PRIu64, s->staging_id, s->staged);
+	(void)staged_name(&st->id, "", st->name);
 	return make_locked(st->dir, st->name, mode, &st->fd, &st->mode);
 }
 
@@ -167,6 +164,7 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 		r = look_at(target_dir, &dir);
 	if (r < 0)
 		return r;
+	mode = quota_mode(s, target->share, mode);
 	/* the staging directory is for all where users have uids of their own: their content is not
 	 */
 	elsewhere =
@@ -174,6 +172,7 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 	for (int i = 0; i < TRIES; i++) {
 		s->staged++;
 		st = (struct staging){
+			.id = { .session = s->staging_id, .number = s->staged },
 			.dir = elsewhere ? target_dir : share->ftd,
 			.share = target->share,
 			.elsewhere = elsewhere,
@@ -182,7 +181,7 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 			.target_device = makedev(dir.stx_dev_major, dir.stx_dev_minor),
 			.target_inode = dir.stx_ino,
 		};
-		r = elsewhere ? make_elsewhere(s, target, mode, &st) : make_here(s, mode, &st);
+		r = elsewhere ? make_elsewhere(s, target, mode, &st) : make_here(mode, &st);
 		if (r == 1) {
 			*ret = st;
 			return 0;
@@ -198,6 +197,7 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 void
 staging_discard(struct session *s, struct staging *st)
 {
+	quota_release(s, st);
 	if (st->name[0] != '\0')
 		(void)unlinkat(st->dir, st->name, 0);
 	if (st->marker[0] != '\0')

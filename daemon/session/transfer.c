@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "daemon/session/quota.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/io.h"
@@ -31,13 +32,15 @@ static int
 check_room(struct session *s, struct transfer *t, uint64_t n)
 {
 	uint64_t end = t->size + n, room, total;
+	int r;
 
 	if (n > INT64_MAX || end > INT64_MAX || end > t->max)
 		return -FTD_E_file_too_large;
 	if (end > t->expected)
 		return -FTD_E_size_mismatch;
-	if (t->expected != UINT64_MAX || end / SPACE_EVERY == t->size / SPACE_EVERY)
-		return 0;
+	r = quota_extend(s, t->staging, end);
+	if (r < 0 || t->expected != UINT64_MAX || end / SPACE_EVERY == t->size / SPACE_EVERY)
+		return r;
 	if (shares_space(s, t->share, &room, &total) == 0 && room == 0)
 		return -FTD_E_disk_full;
 	return 0;

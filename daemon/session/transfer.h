@@ -8,7 +8,8 @@
 #include "daemon/session/session.h"
 
 struct transfer {
-	int fd; /* borrowed */
+	struct staging *staging; /* borrowed */
+	int fd;                  /* the same file */
 	unsigned share;
 	uint64_t expected;          /* bytes; UINT64_MAX: unknown */
 	uint64_t max;               /* limits.file_size */

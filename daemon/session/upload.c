@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "daemon/session/claim.h"
+#include "daemon/session/quota.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
@@ -141,7 +141,7 @@ static int
 finish(struct session *s, struct upload *u)
 {
 	struct publish *p = &u->publish;
-	mode_t mode = (mode_t)u->args.mode & UPLOAD_MODE;
+	mode_t mode = quota_mode(s, p->staging.share, (mode_t)u->args.mode & UPLOAD_MODE);
 	int r = 0;
 
 	if (u->has_mode && p->staging.mode != mode && fchmod(p->staging.fd, mode) < 0)
@@ -194,6 +194,8 @@ give_up(struct session *s, struct upload *u, int r)
 	if (s->report->transfer != 0)
 		report_transfer_end(s, err_code(r), message);
 	publish_done(s, &u->publish); /* what came is void; what still comes may take its time */
+	if (r == -FTD_E_quota_exceeded)
+		u->extra = quota_refusal(s, u->place->share);
 	if (u->transfer.close)
 		(void)upload_refusal(u, r, "close", json_true());
 	end = refuse(s, u->rq, &u->transfer.rest, r, message, take_ptr(u->extra));

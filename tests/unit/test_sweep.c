@@ -88,7 +88,7 @@ an_orphan_goes(void **state)
 	size_t removed = 0;
 
 	make(w, ".ftd/staging/" ID, "part");
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 1);
 	assert_false(exists(w, ".ftd/staging/" ID));
 }
@@ -102,11 +102,11 @@ what_is_held_stays(void **state)
 
 	make(w, ".ftd/staging/" ID, "part");
 	fd = hold(w, ".ftd/staging/" ID);
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 0);
 	assert_true(exists(w, ".ftd/staging/" ID));
 	(void)close(fd);
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 1);
 }
 
@@ -121,11 +121,11 @@ a_note_leads_to_the_file_beside_its_target(void **state)
 	make(w, "sub/.ftd-" ID, "part");
 	make(w, "sub/other", "keep");
 	fd = hold(w, "sub/.ftd-" ID);
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 0);
 	assert_true(exists(w, ".ftd/staging/" ID ".at"));
 	(void)close(fd);
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 1);
 	assert_false(exists(w, "sub/.ftd-" ID));
 	assert_false(exists(w, ".ftd/staging/" ID ".at"));
@@ -145,7 +145,7 @@ a_note_cannot_lead_outside(void **state)
 	fd = openat(w->root, outside, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	(void)close(fd);
-	(void)sweep_share(w->root, &removed);
+	(void)sweep_share(w->root, NULL, &removed);
 	assert_int_equal(removed, 0);
 	assert_int_equal(unlinkat(w->root, outside, 0), 0); /* it was still there */
 }
@@ -159,7 +159,7 @@ other_names_and_links_are_left_alone(void **state)
 	make(w, ".ftd/staging/notes.txt", "x");
 	make(w, ".ftd/staging/ABCDEF0123456789-1", "x");
 	assert_int_equal(symlinkat("../../sub", w->root, ".ftd/staging/" ID), 0);
-	assert_int_equal(sweep_share(w->root, &removed), -ELOOP);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), -ELOOP);
 	assert_int_equal(removed, 0);
 	assert_true(exists(w, ".ftd/staging/notes.txt"));
 	assert_true(exists(w, "sub"));
@@ -172,7 +172,7 @@ a_share_without_staging_has_no_orphans(void **state)
 	size_t removed = 0;
 
 	assert_int_equal(unlinkat(w->root, ".ftd/staging", AT_REMOVEDIR), 0);
-	assert_int_equal(sweep_share(w->root, &removed), 0);
+	assert_int_equal(sweep_share(w->root, NULL, &removed), 0);
 	assert_int_equal(removed, 0);
 }
 
