@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/sessions.h"
 #include "daemon/supervisor/users.h"
 #include "lib/own.h"
 
@@ -11,25 +12,14 @@ struct list {
 	char last[USER_NAME_MAX + 1]; /* the name told last: a reload may come in between */
 };
 
-static unsigned
-count_sessions(const struct supervisor *sup, const char *name)
-{
-	unsigned n = 0;
-
-	for (uint32_t i = 0; i < sup->boards.slots; i++)
-		n += sup->slots[i] != NULL &&
-		     strcmp(board_orders_at(&sup->boards, i)->user, name) == 0;
-	return n;
-}
-
 static json_t *
 user_row(const struct supervisor *sup, const struct users_entry *u)
 {
-	return json_pack("{s:s, s:b, s:b, s:i, s:b, s:s?, s:i}", "user", u->name, "disabled",
+	return json_pack("{s:s, s:b, s:b, s:i, s:b, s:s?, s:o}", "user", u->name, "disabled",
 			 (int)u->disabled, "password", (int)u->password, "keys", (int)u->keys,
 			 "certificate", (int)u->certificate, "account",
 			 u->account[0] != '\0' ? u->account : NULL, "sessions",
-			 (int)count_sessions(sup, u->name));
+			 control_number(sessions_of_user(sup, u->name)));
 }
 
 static int

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/penalties.h"
 #include "daemon/supervisor/spawn.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -23,7 +24,8 @@ struct login {
 	struct login *next;   /* in the order in which they came */
 	struct connection *c; /* NULL: has its answer, or nobody waits for one any more */
 	struct packet_gate head;
-	int sock; /* to the verifier; -1: it waits for one */
+	int sock;             /* to the verifier; -1: it waits for one */
+	uint64_t users_loads; /* when the verifier was started */
 	sd_event_source *io, *child, *timeout;
 };
 
@@ -62,6 +64,13 @@ settle(struct login *l, const struct packet_verified *v)
 
 /* ---- one verifier */
 
+/* The verifier may have read the file before who stands in it was taken out or disabled. */
+static bool
+is_outdated(const struct login *l, const char *user)
+{
+	return l->users_loads != logins.sup->users_loads && !users_may(logins.sup, user);
+}
+
 static void
 take_answer(struct login *l)
 {
@@ -77,6 +86,8 @@ take_answer(struct login *l)
 	v.account[sizeof(v.account) - 1] = '\0';
 	if (v.result == VERIFIED_YES && !users_name_is_valid(v.user, strlen(v.user)))
 		v.result = VERIFIED_BROKEN;
+	if (v.result == VERIFIED_YES && is_outdated(l, v.user))
+		v.result = VERIFIED_DISABLED;
 	settle(l, &v);
 }
 
@@ -160,6 +171,7 @@ verify(struct login *l)
 
 	if (config_fd < 0)
 		return config_fd;
+	l->users_loads = logins.sup->users_loads;
 	r = spawn_role(&how, &pid, &l->sock);
 	if (r < 0)
 		return r;

@@ -384,15 +384,10 @@ void
 sessions_follow_users(struct supervisor *sup)
 {
 	for (uint32_t i = 0; i < sup->boards.slots; i++) {
-		const char *name = board_orders_at(&sup->boards, i)->user;
-		const struct users_entry *user;
+		struct session *s = sup->slots[i];
 
-		if (sup->slots[i] == NULL || name[0] == '\0')
-			continue;
-		user = users_find(sup, name);
-		if (user == NULL || user->disabled)
-			sessions_quit(sup->slots[i], BOARD_QUIT_RELOAD, "the account is disabled",
-				      0);
+		if (s != NULL && s->user[0] != '\0' && !users_may(sup, s->user))
+			sessions_quit(s, BOARD_QUIT_RELOAD, "the account is disabled", 0);
 	}
 }
 

@@ -58,6 +58,7 @@ struct supervisor {
 	struct boards boards;
 	struct listeners *listeners;
 	struct users_snapshot *users;
+	uint64_t users_loads; /* how often it was replaced */
 	struct bans bans;
 	struct penalties penalties;
 	struct admission *admission;

@@ -115,6 +115,7 @@ users_adopt(struct supervisor *sup, struct users_snapshot *fresh)
 {
 	users_free(sup->users);
 	sup->users = fresh;
+	sup->users_loads++;
 }
 
 const struct users_entry *
@@ -142,4 +143,12 @@ users_find(const struct supervisor *sup, const char *name)
 		return NULL;
 	memcpy(key.name, name, strlen(name));
 	return bsearch(&key, sup->users->list, sup->users->n, sizeof(key), compare);
+}
+
+bool
+users_may(const struct supervisor *sup, const char *name)
+{
+	const struct users_entry *u = users_find(sup, name);
+
+	return u != NULL && !u->disabled;
 }

@@ -41,5 +41,8 @@ int users_reload(struct supervisor *sup, bool dry_run, struct config_problems *p
 /* NULL: there is none of that name. Borrowed until the next reload. */
 const struct users_entry *users_find(const struct supervisor *sup, const char *name);
 
+/* Is there one of that name, and not disabled? */
+bool users_may(const struct supervisor *sup, const char *name);
+
 /* The first one whose name is behind this one ("": of all), or NULL. */
 const struct users_entry *users_after(const struct supervisor *sup, const char *name);

@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import FTCTL, FTD, PATIENCE, Daemon, run, served, until
+from harness import FTCTL, FTD, PATIENCE, Daemon, hashed, run, served, until
 
 HASH = "$y$j9T$F5Jx5fExrKuPp53xLKQ..1$X3DX6M94c7o.9agCG9G317fhZg9SqC.5i5rd.RhAtQ7"
 KEY, KEY2 = "0123456789abcdef" * 4, "ff" * 32
@@ -391,6 +391,31 @@ def test_a_daemon_that_does_not_follow(ftd, users):
     done = ftd.ftctl("user", "disable", "alice", "--file", other, check=False)
     assert done.returncode == 1 and "ftd goes on with the users it knew" in done.stderr and f"{users.path}:1" in done.stderr
     assert not listed(ftd)["alice"]["disabled"]
+
+
+@pytest.mark.parametrize("how", ["disable", "remove"])
+def test_sessions_of_who_is_gone_end(make_ftd, how):
+    """What is under way is finished; others do not notice."""
+    ftd = make_ftd(start=False)
+    ftd.write_users(f"alice:{hashed('a')}", f"bob:{hashed('b')}")
+    ftd.start()
+    with ftd.client() as idle, ftd.client() as busy, ftd.connect() as other, ftd.client() as nobody:
+        for client, user in ((idle, "alice"), (busy, "alice"), (other, "bob")):
+            assert client.login(user, user[0])["status"] == "ok"
+        busy.send({"opt": "upload", "filename": "/half", "filesize": 6}, b"abc")
+        until(lambda: [t["user"] for t in ftd.transfers()] == ["alice"], 10)
+        assert listed(ftd)["alice"]["sessions"] == 2
+        ftd.ftctl("user", how, "alice")
+        notice = idle.frame()[0]
+        assert (notice["code"], notice["message"]) == ("draining", "the account is disabled")
+        assert "retry_after_ms" not in notice and idle.at_end()
+        busy.sock.sendall(b"def")
+        assert busy.answer()[0]["status"] == "ok"
+        until(lambda: [s["user"] for s in ftd.sessions()] == ["bob"], 10)
+        for client in (other, nobody):
+            assert client.get("/half") == b"abcdef"
+        with ftd.connect() as again:
+            assert again.login("alice", "a")["code"] == ("account_disabled" if how == "disable" else "auth_failed")
 
 
 def test_completion_of_users(ftd, users):
