@@ -29,6 +29,7 @@ struct verb {
 	bool takes_file;  /* its argument is a file, which ask() reads */
 	bool required;    /* the argument may not be missing */
 	const char *key2; /* of a second argument, which may not be missing either; NULL: none */
+	const char *key3; /* of a third one, which may; NULL: none */
 	/* More for the request than options and argument; NULL: nothing. 0, or an exit status, said
 	 * on stderr. */
 	int (*ask)(const struct options *o, const char *argument, json_t *request);

@@ -56,6 +56,7 @@ void report_metrics(struct report *r, json_t *answer);
 void report_version(struct report *r, json_t *answer);
 void report_check(struct report *r, json_t *answer);
 void report_options(struct report *r, json_t *answer);
+void report_explain(struct report *r, json_t *answer);
 void report_wait(struct report *r, json_t *answer);
 void report_kick(struct report *r, json_t *answer);
 void report_cancel(struct report *r, json_t *answer);

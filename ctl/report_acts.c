@@ -49,6 +49,41 @@ report_options(struct report *r, json_t *answer)
 	}
 }
 
+/* Where it stands: "ftd.conf:12: ", nothing where no file says it. */
+static void
+print_place(struct report *r, const char *before, const json_t *step, const char *behind)
+{
+	char file[REPORT_TEXT_MAX];
+
+	if (json_string_length(json_object_get(step, "file")) == 0)
+		return;
+	(void)fprintf(r->to, "%s%s", before, report_text(step, "file", file));
+	if (report_has(step, "line"))
+		(void)fprintf(r->to, ":%" PRIu64, report_number(step, "line"));
+	(void)fputs(behind, r->to);
+}
+
+void
+report_explain(struct report *r, json_t *answer)
+{
+	bool allowed = json_is_true(json_object_get(answer, "allowed"));
+	char text[REPORT_TEXT_MAX];
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (json_object_get(answer, "steps"), i, row) {
+		print_place(r, "", row, ": ");
+		(void)fprintf(r->to, "%s\n", report_text(row, "text", text));
+	}
+	(void)fputs(report_bold(r), r->to);
+	if (allowed)
+		(void)fputs("allowed", r->to);
+	else
+		(void)fprintf(r->to, "denied (%s)", report_text(answer, "reason", text));
+	print_place(r, ": ", answer, "");
+	(void)fprintf(r->to, "%s\n", report_plain(r));
+}
+
 void
 report_wait(struct report *r, json_t *answer)
 {

@@ -68,11 +68,22 @@ add_options(const struct job *j)
 }
 
 static int
+add_argument(const struct job *j, const char *key, const char *value)
+{
+	if (json_object_set_new(j->request, key, json_string(value)) == 0)
+		return EXIT_DONE;
+	(void)fputs("ftctl: the argument is not UTF-8 text\n", stderr);
+	return EXIT_USAGE;
+}
+
+static int
 add_arguments(const struct job *j, char *const *arguments, size_t n)
 {
 	const struct verb *v = j->command->verb;
+	const char *const keys[] = { v->key, v->key2, v->key3 };
 	size_t first = v->key != NULL || v->takes_file, second = v->key2 != NULL;
-	size_t most = first + second;
+	size_t most = first + second + (v->key3 != NULL);
+	int r = EXIT_DONE;
 
 	if (n > most || n < (v->required ? first : 0) + second) {
 		(void)fputs(n > most ? "ftctl: too many words\n"
@@ -81,17 +92,12 @@ add_arguments(const struct job *j, char *const *arguments, size_t n)
 		command_help(stderr, j->command);
 		return EXIT_USAGE;
 	}
-	if (n > 0 && v->key != NULL &&
-	    json_object_set_new(j->request, v->key, json_string(arguments[0])) < 0) {
-		(void)fputs("ftctl: the argument is not UTF-8 text\n", stderr);
-		return EXIT_USAGE;
-	}
-	if (n > 1 && json_object_set_new(j->request, v->key2, json_string(arguments[1])) < 0) {
-		(void)fputs("ftctl: the argument is not UTF-8 text\n", stderr);
-		return EXIT_USAGE;
-	}
-	return v->ask == NULL ? EXIT_DONE
-			      : v->ask(j->options, n > 0 ? arguments[0] : NULL, j->request);
+	for (size_t i = 0; i < n && r == EXIT_DONE; i++)
+		if (keys[i] != NULL)
+			r = add_argument(j, keys[i], arguments[i]);
+	if (r != EXIT_DONE || v->ask == NULL)
+		return r;
+	return v->ask(j->options, n > 0 ? arguments[0] : NULL, j->request);
 }
 
 /* ---- what can go wrong ---- */

@@ -110,6 +110,25 @@ const struct verb verb_config_check = {
 	.timeout_sec = ANSWER_SEC,
 };
 
+/* ---- explain ---- */
+
+static int
+explain_result(const struct options *o, json_t *answer)
+{
+	(void)o;
+	return json_is_true(json_object_get(answer, "allowed")) ? EXIT_DONE : EXIT_REFUSED;
+}
+
+const struct verb verb_explain = {
+	.key = "user",
+	.required = true,
+	.key2 = "operation",
+	.key3 = "filename",
+	.show = report_explain,
+	.result = explain_result,
+	.timeout_sec = ANSWER_SEC,
+};
+
 /* ---- wait ---- */
 
 static int

@@ -19,6 +19,7 @@ struct reader {
 	const char *at; /* in front of paths in problems: "" or "shares[0]." */
 	struct config_problems *problems;
 	unsigned errors; /* also those there was no room for */
+	bool defaults;   /* what is read stands in no line */
 };
 
 enum { WHERE_MAX = 160 }; /* room for "shares[63].durability"; unknown keys are cut */
@@ -65,12 +66,22 @@ read_default(struct reader *rd, const struct option *o)
 	read_option(rd, o, s, o->path);
 }
 
+static int
+line_of(const struct reader *rd, const config_setting_t *s)
+{
+	return rd->defaults ? 0 : (int)config_setting_source_line(s);
+}
+
 static void
 read_defaults(struct reader *rd)
 {
+	bool before = rd->defaults;
+
+	rd->defaults = true;
 	for (const struct option *o = rd->table->rows; o < rd->table->rows + rd->table->n; o++)
 		if (o->fallback != NULL && o->fallback[0] != '\0' && o->type != OPTION_RESERVED)
 			read_default(rd, o);
+	rd->defaults = before;
 }
 
 static void
@@ -163,7 +174,7 @@ read_subnets(struct reader *rd, const struct option *o, const config_setting_t *
 
 		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
 		if (read_subnet(rd, e, at, &ret->list[ret->n]) == 0)
-			ret->line[ret->n++] = (int)config_setting_source_line(e);
+			ret->line[ret->n++] = line_of(rd, e);
 	}
 }
 
@@ -234,6 +245,7 @@ read_entry(struct reader *outer, const struct option_table *t, const config_sett
 		.base = base,
 		.at = at,
 		.problems = outer->problems,
+		.defaults = outer->defaults,
 	};
 
 	(void)snprintf(at, sizeof(at), "%s.", where);
@@ -265,7 +277,7 @@ read_listeners(struct reader *rd, const struct option *o, const config_setting_t
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
 		struct config_listener *l = &c->listen[c->n_listen];
 
-		*l = (struct config_listener){ .line = (int)config_setting_source_line(e) };
+		*l = (struct config_listener){ .line = line_of(rd, e) };
 		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
 		if (read_entry(rd, &option_listen, e, at, l))
 			c->n_listen++;
@@ -332,7 +344,7 @@ read_rules(struct reader *rd, const struct option *o, const config_setting_t *s,
 		const config_setting_t *e = config_setting_get_elem(s, (unsigned)i);
 		struct config_rule *rule = &c->rules[c->n_rules];
 
-		*rule = (struct config_rule){ .line = (int)config_setting_source_line(e) };
+		*rule = (struct config_rule){ .line = line_of(rd, e) };
 		(void)snprintf(at, sizeof(at), "%s[%d]", where, i);
 		if (read_entry(rd, &option_rule, e, at, rule))
 			c->n_rules++;
@@ -347,7 +359,7 @@ read_share(struct reader *rd, const config_setting_t *s, const char *where,
 	const config_setting_t *rights;
 
 	memset(share, 0, sizeof(*share));
-	share->line = (int)config_setting_source_line(s);
+	share->line = line_of(rd, s);
 	if (!read_entry(rd, &option_share, s, where, share))
 		return false;
 	if (share->n_rules == 0)

@@ -2,8 +2,8 @@
  * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
  * and frames of one peer), control_command.c (the table, one request from begin to end), and the
  * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c,
- * control_kick.c, control_reload.c, control_traffic.c, control_users.c, control_wait.c. Runs in the
- * supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
+ * control_explain.c, control_kick.c, control_reload.c, control_traffic.c, control_users.c,
+ * control_wait.c. Runs in the supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
  */
 #pragma once
 

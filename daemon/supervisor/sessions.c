@@ -354,7 +354,25 @@ sessions_tick(struct supervisor *sup)
 	}
 }
 
-/* The same but for where it stands in the file? */
+/* The same but for where they stand in the file? */
+static bool
+same_rules(const struct config *a, const struct config *b)
+{
+	struct config_rule before, now;
+
+	if (a->n_rules != b->n_rules || a->n_rule_users != b->n_rule_users ||
+	    memcmp(a->rule_users, b->rule_users, a->n_rule_users * sizeof(a->rule_users[0])) != 0)
+		return false;
+	for (unsigned i = 0; i < a->n_rules; i++) {
+		before = a->rules[i];
+		now = b->rules[i];
+		before.line = now.line = 0;
+		if (memcmp(&before, &now, sizeof(now)) != 0)
+			return false;
+	}
+	return true;
+}
+
 static bool
 same_shares(const struct config *a, const struct config *b)
 {
@@ -367,16 +385,15 @@ same_shares(const struct config *a, const struct config *b)
 		if (memcmp(&before, &now, sizeof(now)) != 0)
 			return false;
 	}
-	return a->n_shares == b->n_shares;
+	return a->n_shares == b->n_shares && same_rules(a, b);
 }
 
-/* What a session was born with is still true for it? */
 static bool
-still_fits(const struct session *s, const struct config *before)
+may_stay(const struct session *s)
 {
 	const struct config *c = s->sup->config;
 
-	return same_shares(c, before) && access_address(c, &s->peer).allowed &&
+	return access_address(c, &s->peer).allowed &&
 	       (s->tls != 0 || access_plaintext(c, &s->peer).allowed);
 }
 
@@ -394,6 +411,7 @@ sessions_follow_users(struct supervisor *sup)
 void
 sessions_reconfigure(struct supervisor *sup, const struct config *before)
 {
+	bool same = same_shares(sup->config, before);
 	struct session *s;
 
 	sessions_follow_users(sup);
@@ -402,7 +420,7 @@ sessions_reconfigure(struct supervisor *sup, const struct config *before)
 		if (s == NULL)
 			continue;
 		slots_write_orders(s);
-		if (!still_fits(s, before))
+		if (!same || !may_stay(s))
 			sessions_quit(s, BOARD_QUIT_RELOAD, "the configuration has changed", 1000);
 	}
 }
