@@ -338,9 +338,7 @@ judge_rights(unsigned need, const struct access_place *p, int line, const struct
 
 	if (missing != 0)
 		note(t, line, "it lacks: %s", config_rights_text(missing, text));
-	if (missing != 0 || ((need & ACCESS_ANY) != 0 && p->rights == 0))
-		return no("permission", line, NULL);
-	return yes(line);
+	return missing == 0 ? yes(line) : no("permission", line, NULL);
 }
 
 static struct access_verdict

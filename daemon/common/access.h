@@ -62,7 +62,7 @@ unsigned access_union(const struct config *c, const struct config_share *share,
 /* What a row of lib/operations.def asks of a name, beside rights (RIGHT_*). */
 enum access_need {
 	ACCESS_UNNAMED = 1 << 8,  /* the request has no such name */
-	ACCESS_ANY = 1 << 9,      /* some right or other; the name may be missing, it is "/" then */
+	ACCESS_ANY = 1 << 9,      /* the share is there for the subject; without a name it is "/" */
 	ACCESS_WHOLE = 1 << 10,   /* it is no share and holds none */
 	ACCESS_FILE = 1 << 11,    /* the same, but such a name is "not_a_file" */
 	ACCESS_BENEATH = 1 << 12, /* the rights hold for all that is beneath it, too */

@@ -80,9 +80,10 @@ read_operation(struct control_request *rq, struct explain *e)
 	for (size_t i = 0; i < ACCESS_OPERATIONS; i++)
 		names[i + 1] = access_operations[i].opt;
 	nearest = text_nearest(opt, names, ARRAY_SIZE(names));
-	return control_refuse(rq, -FTD_E_bad_request, "there is no operation %s%s%s", opt,
-			      nearest != NULL ? "; did you mean " : "",
-			      nearest != NULL ? nearest : "");
+	if (nearest == NULL)
+		return control_refuse(rq, -FTD_E_bad_request, "there is no operation %s", opt);
+	return control_refuse(rq, -FTD_E_bad_request, "there is no operation %s; did you mean %s?",
+			      opt, nearest);
 }
 
 /* A name that no request could have is a verdict, too. */
@@ -206,7 +207,7 @@ asked(unsigned need, char *buf)
 {
 	if ((need & RIGHT_ALL) != 0)
 		return config_rights_text(need, buf);
-	return (need & ACCESS_ANY) != 0 ? "some right" : "no right";
+	return (need & ACCESS_ANY) != 0 ? "some right in the share" : "no right";
 }
 
 static void

@@ -298,7 +298,8 @@ test_decisions(void **state)
 		{ "", "download", "secret/f", NULL, false, "permission", 7 },
 		{ "", "space", "f", NULL, false, NULL, 9 },
 		{ "", "space", "", NULL, false, NULL, 9 },
-		{ "", "space", "secret/f", NULL, false, "permission", 7 },
+		{ "", "space", "secret/f", NULL, false, NULL, 7 },
+		{ "", "space", "mine/f", NULL, false, "not_found", 10 },
 		{ "", "ping", NULL, NULL, false, NULL, 0 },
 		/* a drop box, and what lies in it */
 		{ "", "upload", "in/f", NULL, false, NULL, 4 },
