@@ -22,8 +22,9 @@ enum {
  * words only. 0 or -errno: then it must not go on. */
 int role_begin(const char *name);
 
-/* At most so many bytes of memory of its own (RLIMIT_DATA) for this process and its clones, each: what
- * goes wrong in one of them takes nothing from the others. Not with sanitizers. 0 or -errno. */
+/* At most so many bytes of memory of its own (RLIMIT_DATA) for this process and its clones, each:
+ * what goes wrong in one of them takes nothing from the others. Not with sanitizers. 0 or -errno.
+ */
 int role_limit_memory(size_t bytes);
 
 /* Signal mask empty, default dispositions, SIGPIPE ignored. */

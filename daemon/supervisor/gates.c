@@ -68,11 +68,14 @@ static int
 on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
 	struct connection *c = userdata;
-	int r = asks_take(c);
+	int r;
 
 	(void)source;
 	(void)fd;
 	(void)events;
+	if (c->pid == 0) /* its birth was told before it could speak, and is to be read first */
+		return 0;
+	r = asks_take(c);
 	if (r == 0)
 		return 0;
 	c->io = sd_event_source_disable_unref(c->io);

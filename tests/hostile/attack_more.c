@@ -61,7 +61,7 @@ send_packet(int fd, uint8_t *data, size_t len, size_t descriptors, int descripto
 }
 
 /* To the supervisor, "times" times; then its answer in hex, "" without one. "wait": false: what has
- * come by then. */
+ * come by then; "leave": true: it ends then. */
 json_t *
 attack_packet(json_t *request, const struct aim *a)
 {
@@ -77,6 +77,8 @@ attack_packet(json_t *request, const struct aim *a)
 				    a->connection) >= 0;
 	if (poll(&p, 1, json_is_false(json_object_get(request, "wait")) ? 100 : ANSWER_MS) > 0)
 		n = recv(a->privilege, answer, sizeof(answer), MSG_DONTWAIT);
+	if (json_is_true(json_object_get(request, "leave")))
+		_exit(0);
 	if (n > 0)
 		(void)text_hex(hex, answer, (size_t)n);
 	return json_pack("{s:I,s:s}", "sent", (json_int_t)sent, "answer", hex);

@@ -54,9 +54,9 @@ def session(ftd):
     return client
 
 
-def gate(ftd):
-    client = Taken.tcp(ftd.port, timeout=30 * PATIENCE)
-    client.opt = "hello"
+def gate(ftd, source=None):
+    client = Taken.tcp(ftd.port, timeout=30 * PATIENCE, source=source)
+    client.opt, client.own = "hello", client.sock.getsockname()[1]
     return client
 
 
@@ -165,5 +165,6 @@ def undisturbed(ftd):
     assert ftd.ask("status")["state"] == "ready"
     (ftd.root / "other").unlink()
     (ftd.root / "long").unlink()
-    assert {"ftd-gatehouse", "ftd-sessionhous", "ftd-keeper", "ftd-beacon"} <= set(map(name_of, children(ftd.pid)))
+    roles = {"ftd-gatehouse", "ftd-sessionhous", "ftd-keeper", "ftd-beacon"}
+    until(lambda: roles <= set(map(name_of, children(ftd.pid))), 5, "a process for every role")
     served(ftd)
