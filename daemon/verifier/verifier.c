@@ -130,8 +130,8 @@ verifier_main(void)
 	ssize_t n;
 	int r;
 
-	role_set_name("ftd-verifier");
-	role_reset_signals();
+	if (role_begin("ftd-verifier") < 0)
+		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &v.config) < 0)
 		return ROLE_EXIT_SETUP;
 	rolelog_init(ROLE_FD_LOG, (unsigned)v.config->log_level);
