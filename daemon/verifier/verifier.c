@@ -103,6 +103,13 @@ prepare(struct verifier *v)
 	return enter_sandbox(v->config);
 }
 
+/* A certificate is the gate's word alone: not even that counts where no client is asked for one. */
+static bool
+is_possible(const struct verifier *v)
+{
+	return v->login.method != LOGIN_CERTIFICATE || v->config->tls_client_ca[0] != '\0';
+}
+
 static void
 judge(struct verifier *v, struct packet_verified *ret)
 {
@@ -110,7 +117,9 @@ judge(struct verifier *v, struct packet_verified *ret)
 	char why[USERS_WHY_MAX] = "";
 	struct user u = { 0 };
 
-	if (v->users != NULL)
+	if (!is_possible(v))
+		(void)snprintf(why, sizeof(why), "the gate broke its protocol");
+	else if (v->users != NULL)
 		result = secret_check(&v->login, v->users, v->users_len, &u, why);
 	if (why[0] != '\0')
 		rolelog(LOG_ERR, "%s: %s", v->config->users, why);

@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 
 import wire
-from harness import BUILD, PATIENCE, children, name_of, served, until
+from harness import BUILD, PATIENCE, children, hashed, name_of, served, until
 
 TAKEN = BUILD / "tests/hostile/taken"
 USER = "nobody" if os.geteuid() == 0 else None  # not root's rights, but everything else of the user's
@@ -19,21 +19,22 @@ REFUSED = {errno.EPERM, errno.EACCES, errno.EXDEV}
 
 
 def daemon(make_ftd, **limits):
-    """A share with every right, one that is hidden and one to be read only; outside lies what nobody may reach."""
+    """A share with every right, one that is bob's and one to be read only; outside lies what nobody may reach."""
     ftd = make_ftd(start=False, user=USER, program=TAKEN)
     for name in ("hidden", "shown", "outside"):
         (ftd.dir / name).mkdir()
         (ftd.dir / name / "file").write_bytes(CONTENT)
     (ftd.root / "mine").write_bytes(b"mine")
+    ftd.write_users(f"alice:{hashed('alice')}", f"bob:{hashed('bob')}", "carol:*:certificate")
     if USER:
         entry = pwd.getpwnam(USER)
         for path in (*ftd.dir.iterdir(), *ftd.dir.glob("*/*")):
             os.chown(path, entry.pw_uid, entry.pw_gid)
     for path in ftd.dir.glob("*/file"):
         path.chmod(0o666)  # so that no permission stands in for the sandbox
-    ftd.write_conf({"limits": limits, "shares": [
+    ftd.write_conf({"limits": {"sessions_per_user": 1000, **limits}, "shares": [
         *ftd.settings["shares"],
-        {"path": "/hidden", "root": str(ftd.dir / "hidden"), "rights": "full", "anonymous": "never"},
+        {"path": "/hidden", "root": str(ftd.dir / "hidden"), "rules": [{"users": ["bob"], "rights": "full"}]},
         {"path": "/shown", "root": str(ftd.dir / "shown"), "rights": "readonly", "anonymous": "loopback"},
     ]})
     return ftd.start()
@@ -47,14 +48,16 @@ class Taken(wire.Wire):
 
 
 def session(ftd):
+    """A session of alice's."""
     client = Taken.tcp(ftd.port, timeout=30 * PATIENCE)
     client.number = client.hello()["session"]
-    client.names("/")  # from now on it is a session that listens
+    assert client.login("alice", "alice")["status"] == "ok"
     client.opt = "commit"
     return client
 
 
 def gate(ftd, source=None):
+    """A gate, before anything was said."""
     client = Taken.tcp(ftd.port, timeout=30 * PATIENCE, source=source)
     client.opt, client.own = "hello", client.sock.getsockname()[1]
     return client

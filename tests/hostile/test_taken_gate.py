@@ -9,7 +9,7 @@ import pytest
 
 import taken
 import wire
-from harness import PATIENCE, SANITIZED, children, name_of, until
+from harness import PATIENCE, SANITIZED, children, name_of, run, until
 from test_taken_session import record
 
 HEAD = struct.Struct("<IIII")  # struct packet_gate: type, said_hello, tls, pad
@@ -24,6 +24,13 @@ def anonymous(tls=0, hello=1):
 def peer(address="127.0.0.1", port=4711):
     return HEAD.pack(PEER, 0, 0, 0) + struct.pack("<H", socket.AF_INET) + struct.pack(">H", port) + \
         socket.inet_aton(address).ljust(ADDRESS - 4, b"\0")
+
+
+def login(user, password=b"", method=1, tls=0, password_len=None, id_kind=0, id_len=0):
+    """struct packet_login"""
+    length = len(password) if password_len is None else password_len
+    return HEAD.pack(LOGIN, 1, tls, 0) + struct.pack("<IIIIq64s64s1024s128s", method, length, id_kind, id_len, 0, b"",
+                                                     user, password, bytes(128))
 
 
 @pytest.fixture
@@ -47,8 +54,8 @@ def sessions_of(ftd, client):
 
 def test_names(ftd, capsys):
     """It has no way to any file at all."""
-    results, run = taken.Results(), ftd.control.parent
-    forbidden = ["/etc/passwd", ftd.conf, ftd.control, run / "orders", run / "public", ftd.root, ftd.root / "mine",
+    results, directory = taken.Results(), ftd.control.parent
+    forbidden = ["/etc/passwd", ftd.conf, ftd.control, directory / "orders", directory / "public", ftd.root, ftd.root / "mine",
                  ftd.root / "new", ftd.dir / "hidden/file", "/", "/tmp/new", "/proc/self/mem", f"/proc/{ftd.pid}/mem"]
     with taken.undisturbed(ftd):
         for path in map(str, forbidden):
@@ -106,7 +113,8 @@ ODD = {
     "of a peer's size": anonymous().ljust(len(peer()), b"\0"), "large": anonymous().ljust(16000, b"\0"),
     "type 0": HEAD.pack(0, 0, 0, 0), "type 4": HEAD.pack(4, 0, 0, 0), "type 2^32-1": HEAD.pack(2**32 - 1, 0, 0, 0),
     "TLS 1": anonymous(tls=1), "TLS 1.1": anonymous(tls=11), "TLS 1.4": anonymous(tls=14), "TLS 2^32-1": anonymous(tls=2**32 - 1),
-    "a peer without a proxy": peer("203.0.113.9"), "a peer cut short": peer()[:-1], "a login cut short": HEAD.pack(LOGIN, 0, 0, 0),
+    "a peer without a proxy": peer("203.0.113.9"), "a peer cut short": peer()[:-1], "a login cut short": login(b"alice")[:-1],
+    "a login alone": HEAD.pack(LOGIN, 0, 0, 0), "a login of TLS 9": login(b"alice", tls=9),
     "a house's words": struct.pack("<IiiIQ", 1, os.getpid(), 0, 0, 1), "zeros": bytes(1416),
 }
 
@@ -157,6 +165,50 @@ def test_false_words_about_tls(ftd):
                 said += data
             assert b"bad_frame" in said
         until(lambda: not sessions_of(ftd, client) and not gates(ftd), 30)
+
+
+JUNK = {
+    "a name without end": login(b"a" * 64), "a password beyond": login(b"alice", password_len=2**32 - 1),
+    "a NUL in it": login(b"alice", b"a\0b"), "no method": login(b"alice", method=0), "method 99": login(b"alice", method=99),
+    "a key without TLS": login(b"alice", method=2), "a certificate without TLS": login(b"carol", method=3),
+    "a certificate that nobody asks for": login(b"carol", method=3, tls=13), "bytes": b"\2" + bytes(3) + b"\0" * 12 + b"\xff" * 1304,
+    "an id without end": login(b"alice", b"wrong", id_kind=2, id_len=2**32 - 1), "path": login(b"../../etc/passwd", b"x"),
+    "lines": login(b"alice\nbob", b"x"),
+}
+
+
+@pytest.mark.parametrize("packet", JUNK.values(), ids=JUNK.keys())
+def test_junk_in_a_login(ftd, packet):
+    """The verifier takes it for what it is, ends well, and nobody is let in."""
+    with taken.undisturbed(ftd), taken.gate(ftd) as client:
+        verdict = bytes.fromhex(client.attack("packet", hex=packet.hex(), times=1)["answer"])
+        assert verdict[:32].rstrip(b"\0") in (b"auth_failed", b"internal")
+        assert not sessions_of(ftd, client)
+    assert "a verifier ended" not in ftd.errors and "crashed" not in ftd.errors
+
+
+def test_login_and_another_ask(ftd):
+    with taken.undisturbed(ftd), taken.gate(ftd) as client:
+        client.send({"opt": "hello", "attack": "packet", "hex": login(b"alice", b"wrong").hex(), "times": 20})
+        until(lambda: "broke its protocol" in ftd.errors, 10)
+        until(lambda: not gates(ftd), 10)
+        assert not sessions_of(ftd, client)
+
+
+def test_word_about_certificates(make_ftd, scratch):
+    """Where client certificates are asked for, the gate's word is all there is: it can be whoever logs in by one."""
+    run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30",
+        "-subj", "/CN=ca", "-keyout", scratch / "key", "-out", scratch / "ca")
+    scratch.chmod(0o755)
+    ftd = taken.daemon(make_ftd)
+    ftd.write_conf({"tls": {"client_ca": str(scratch / "ca"), "client_certificate": "optional"}})
+    ftd.ftctl("reload")
+    for user, users in ((b"carol", ["carol"]), (b"alice", [])):  # alice has not the option "certificate"
+        with taken.gate(ftd) as client:
+            client.send({"opt": "hello", "attack": "packet", "hex": login(user, method=3, tls=13).hex(), "times": 1})
+            until(lambda: sessions_of(ftd, client) or "auth_failed" in ftd.errors, 5)
+            assert [row["user"] for row in sessions_of(ftd, client)] == users
+        until(lambda: not ftd.sessions(), 30)
 
 
 def test_peers_of_a_proxy(make_ftd):

@@ -30,11 +30,11 @@ def sibling(ftd):
 
 
 def test_names(ftd, capsys):
-    """Files outside, of hidden shares, of shares to be read only, of the daemon, of other processes."""
+    """Files outside, of shares that are another user's, of the daemon, of other processes."""
     results, run = taken.Results(), ftd.control.parent
     with taken.undisturbed(ftd), sibling(ftd) as other:
         forbidden = [
-            "/etc/passwd", "/etc/shadow", ftd.conf, run / "orders", run / "reports", run / "public", run / "ftd.pid",
+            "/etc/passwd", "/etc/shadow", ftd.conf, ftd.dir / "users", run / "orders", run / "reports", run / "public", run / "ftd.pid",
             ftd.control, "/tmp", "/tmp/new", "/dev/shm", "/dev/mem", "/", "/proc/self/mem", "/proc/1/environ",
             f"/proc/{ftd.pid}/mem", f"/proc/{ftd.pid}/fd/0", f"/proc/{other}/mem", f"/proc/{other}/maps"]
         forbidden += [ftd.dir / name / file for name in ("outside", "hidden") for file in ("file", "", "new")]
@@ -118,6 +118,22 @@ def test_looks(ftd, capsys):
         print("", *(f"told of {path}: {sorted(results)}" for path, results in told.items()), sep="\n")
     own = 0 if taken.USER is None else -13
     assert list(told.values()) == [{0}, {0}, {-2}, {own}]
+
+
+def test_within_its_shares(ftd, capsys):
+    """What all users share is one user's to the kernel: there, uids of their own close it, and nothing else does."""
+    staging = ftd.root / ".ftd/staging"
+    with ftd.client() as bob, taken.session(ftd) as client:
+        assert bob.login("bob", "bob")["status"] == "ok"
+        bob.send({"opt": "upload", "filename": "/of-bob", "filesize": 10}, b"half")
+        (name,) = until(lambda: [p for p in staging.glob("*") if p.stat().st_size], 5)
+        found = dict(client.attack("paths", path=str(name)))
+        bob.sock.sendall(b" of it")
+        bob.answer()
+    reached = {attempt for attempt, result in found.items() if result is not None and result >= 0}
+    with capsys.disabled():
+        print("", *(f"reached in a share of both: {attempt}" for attempt in sorted(reached)), sep="\n")
+    assert "openat2 to read" in reached and not reached & {"fchmodat", "truncate", "setxattr", "linkat into the share"}
 
 
 # --- what the supervisor hears of it
