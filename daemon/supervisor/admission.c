@@ -26,41 +26,59 @@ pool_has_room(const struct supervisor *sup)
 	return sup->admission->pool < sup->config->logins;
 }
 
-void
-admission_fill(struct supervisor *sup)
+/* Whose turn it is: the source with the fewest gates, then the oldest; NULL: nobody waits. */
+static struct connection *
+next_in_line(const struct supervisor *sup)
 {
-	struct connection *best;
+	struct connection *best = NULL;
 
-	while (pool_has_room(sup)) {
-		best = NULL;
-		for (struct connection *c = sup->admission->room.first; c != NULL; c = c->next)
-			if (c->stage == STAGE_WAITING &&
-			    (best == NULL || c->source->gates < best->source->gates))
-				best = c;
-		if (best == NULL)
-			return;
-		gates_enter(best);
-	}
+	for (struct connection *c = sup->admission->room.first; c != NULL; c = c->next)
+		if (c->stage == STAGE_WAITING &&
+		    (best == NULL || c->source->gates < best->source->gates))
+			best = c;
+	return best;
 }
 
-/* It has spoken: a gate now, one that others hold unfairly, or wait. */
-static void
-spoke(struct connection *c)
+/* Whether there is a place in the pool for it, made at the cost of another source or not. */
+static bool
+has_place(const struct connection *c)
 {
 	struct connection *victim;
 
-	c->io = sd_event_source_disable_unref(c->io);
-	if (pool_has_room(c->sup)) {
-		gates_enter(c);
-		return;
-	}
+	if (pool_has_room(c->sup))
+		return true;
 	victim = gates_unfair(c->sup->admission, c->source);
-	if (victim == NULL) {
-		c->stage = STAGE_WAITING;
-		return;
+	if (victim != NULL)
+		gates_evict(victim);
+	return victim != NULL;
+}
+
+/* Who waited may have been banned meanwhile, or charged for what others of its source did. */
+void
+admission_fill(struct supervisor *sup)
+{
+	struct connection *c = next_in_line(sup);
+	struct packet_verdict v;
+
+	for (; c != NULL; c = next_in_line(sup)) {
+		if (!c->source->unnamed && !admission_welcomes(sup, &c->peer, &v))
+			connections_refuse(c, &v);
+		else if (has_place(c))
+			gates_enter(c);
+		else
+			return;
 	}
-	gates_evict(victim);
-	gates_enter(c);
+}
+
+/* It has spoken: a gate now, or it waits for one. */
+static void
+spoke(struct connection *c)
+{
+	c->io = sd_event_source_disable_unref(c->io);
+	if (has_place(c))
+		gates_enter(c);
+	else
+		c->stage = STAGE_WAITING;
 }
 
 static int

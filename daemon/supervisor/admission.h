@@ -14,6 +14,8 @@ enum {
 	ADMISSION_WAITING_MAX = 1024, /* connections in the waiting room */
 	ADMISSION_FAIR_GATES = 8,     /* what any source may hold even when the pool is full */
 };
+/* How long a gate of such a source is safe even then. */
+#define ADMISSION_FAIR_TIME (2 * USEC_PER_SEC)
 
 int admission_start(struct supervisor *sup);
 void admission_stop(struct supervisor *sup);

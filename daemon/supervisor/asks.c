@@ -138,7 +138,8 @@ conclude(struct connection *c, const struct packet_gate *q, const struct packet_
 	struct supervisor *sup = c->sup;
 
 	answer(c, v);
-	if (v->code[0] != '\0' || q->tls == 0)
+	c->admitted = v->code[0] == '\0';
+	if (!c->admitted || q->tls == 0)
 		return;
 	pumps_enter(c, sessions_find(sup, c->number));
 	admission_fill(sup);

@@ -26,12 +26,14 @@ struct connection {
 	uint64_t deadline_usec;
 
 	/* STAGE_GATE */
+	uint64_t entered_usec;
 	uint64_t house;
 	pid_t pid; /* 0 until born */
 	int privilege;
 	int stream;          /* the session's end of what a pump would serve */
 	struct login *login; /* logins.c: a verifier has it, or will; NULL: none */
 	bool asked;          /* for a session, or has its refusal: nothing may follow */
+	bool admitted;       /* the session is there */
 	sd_event_source *io; /* STAGE_SILENT: the connection; STAGE_GATE: the privilege socket */
 	sd_event_source *child;
 

@@ -11,6 +11,7 @@
 #include "daemon/supervisor/asks.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "lib/clock.h"
 #include "lib/own.h"
 
 static bool
@@ -33,7 +34,7 @@ charge_end(struct connection *c, const siginfo_t *si)
 		connections_charge(c, PENALTY_PROTOCOL);
 	else if (si->si_status == ROLE_EXIT_LATE)
 		connections_charge(c, PENALTY_LATE);
-	else if (si->si_status == ROLE_EXIT_OK && !c->asked)
+	else if (si->si_status == ROLE_EXIT_OK && !c->admitted)
 		connections_charge(c, PENALTY_LEFT);
 }
 
@@ -130,6 +131,7 @@ gates_enter(struct connection *c)
 	c->io = sd_event_source_disable_unref(c->io);
 	connections_leave(c);
 	c->stage = STAGE_GATE;
+	c->entered_usec = clock_usec();
 	connections_append(&a->gates, c);
 	c->source->gates++;
 	a->pool++;
@@ -220,22 +222,30 @@ gates_evict(struct connection *c)
 		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
 }
 
-/* The oldest gate of the source that holds the most, if that is more than fair towards the
- * newcomer. */
-struct connection *
-gates_unfair(const struct admission *a, const struct source *newcomer)
+static const struct source *
+largest_of(const struct admission *a)
 {
 	const struct source *largest = NULL;
 
-	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
+	for (const struct connection *c = a->gates.first; c != NULL; c = c->next)
 		if (c->stage == STAGE_GATE && !c->asked &&
 		    (largest == NULL || c->source->gates > largest->gates))
 			largest = c->source;
-	if (largest == NULL || largest->gates <= ADMISSION_FAIR_GATES ||
-	    largest->gates < newcomer->gates + 2)
+	return largest;
+}
+
+struct connection *
+gates_unfair(const struct admission *a, const struct source *newcomer)
+{
+	const struct source *largest = largest_of(a);
+	struct connection *c = a->gates.first;
+
+	if (largest == NULL || largest->gates < newcomer->gates + 2)
 		return NULL;
-	for (struct connection *c = a->gates.first; c != NULL; c = c->next)
-		if (c->stage == STAGE_GATE && !c->asked && c->source == largest)
-			return c;
-	return NULL;
+	while (c->stage != STAGE_GATE || c->asked || c->source != largest)
+		c = c->next;
+	return largest->gates > ADMISSION_FAIR_GATES ||
+		       clock_usec() - c->entered_usec > ADMISSION_FAIR_TIME
+		   ? c
+		   : NULL;
 }

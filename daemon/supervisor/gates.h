@@ -11,8 +11,9 @@ void gates_enter(struct connection *c);
 /* Its place is free at once; the process is reaped when it is. */
 void gates_evict(struct connection *c);
 
-/* The oldest gate of the source that holds the most, if that is more than fair towards the
- * newcomer; else NULL. */
+/* Who makes room for the newcomer when the pool is full: the oldest gate of the source that holds
+ * the most and at least two more than the newcomer's, if those are too many, or it had its time.
+ * NULL: nobody. */
 struct connection *gates_unfair(const struct admission *a, const struct source *newcomer);
 
 /* The gatehouse's answer for a connection; pid 0: the birth failed. */

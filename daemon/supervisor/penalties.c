@@ -11,7 +11,7 @@ static const uint64_t cost_usec[PENALTY_KINDS] = {
 };
 
 static const char *const reasons[PENALTY_KINDS] = {
-	[PENALTY_LEFT] = "it connects too often without asking for anything",
+	[PENALTY_LEFT] = "too many connections that came to nothing",
 	[PENALTY_LOGIN] = "too many failed logins",
 	[PENALTY_PROTOCOL] = "too often not the protocol",
 	[PENALTY_LATE] = "too many connections without a login",

@@ -19,7 +19,7 @@ struct supervisor;
 enum { PENALTIES_SETS = 1024, PENALTIES_WAYS = 8 };
 
 enum penalty {
-	PENALTY_LEFT,     /* a gate was born for it, and it asked for nothing */
+	PENALTY_LEFT,     /* a gate was born for it, and no session came of it */
 	PENALTY_LOGIN,    /* a login that failed */
 	PENALTY_PROTOCOL, /* what it sent is no frame, no request or no handshake */
 	PENALTY_LATE,     /* neither admitted nor gone by the login deadline */
