@@ -7,7 +7,7 @@ import time
 import pytest
 
 import wire
-from harness import served, until
+from harness import hashed, served, until
 from network import SERVER, entered, make_network  # noqa: F401  (a fixture)
 
 COUNTED = {"limits": {"penalty": "10m"}}
@@ -61,6 +61,24 @@ def test_a_session_that_breaks_the_protocol(make_ftd):
     ftd = make_ftd(COUNTED)
     assert 3 <= misbehave(ftd, "127.0.0.2", REQUEST + b"\xff\xff\xff\xff", "ok") <= 30
     served(ftd)
+
+
+def test_failed_logins(make_ftd):
+    """Guessing: some mistakes are free, and who makes them is refused, not the user whose name it is."""
+    ftd = make_ftd(COUNTED, share={"anonymous": "never"}, start=False)
+    ftd.write_users(f"alice:{hashed('right')}")
+    ftd.start()
+
+    def log_in(source, password):
+        with ftd.connect(source=source) as client:
+            return client.login("alice", password).get("code", "ok")
+
+    for _ in range(2):
+        assert log_in("127.0.0.2", "wrong") == "auth_failed"
+    assert log_in("127.0.0.2", "right") == "ok"
+    until(lambda: log_in("127.0.0.2", "wrong") == "address_refused", what="a refusal")
+    assert log_in("127.0.0.2", "right") == "address_refused"
+    assert log_in("127.0.0.3", "right") == "ok"
 
 
 def test_they_run_out(make_ftd):
