@@ -167,8 +167,8 @@ def descriptors(pid):
 class Daemon:
     """`ftd` in the foreground. start() returns when it answers, stop() checks that nothing is left."""
 
-    def __init__(self, changes=None, share=None, user=None, program=FTD):
-        self.program = program
+    def __init__(self, changes=None, share=None, user=None, program=FTD, wrapper=()):
+        self.program = [*wrapper, program]
         self.dir = Path(tempfile.mkdtemp(prefix="ftd-", dir=SCRATCH))
         self.dir.chmod(0o755)
         self.root, self.conf, self.control = self.dir / "share", self.dir / "ftd.conf", self.dir / "run/control"
@@ -212,7 +212,7 @@ class Daemon:
     # --- life
 
     def start(self, *args):
-        self.process = subprocess.Popen([self.program, "--config", self.conf, *args], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*self.program, "--config", self.conf, *args], stdin=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, start_new_session=True)
         self.reader = threading.Thread(target=self._read_errors, daemon=True)
         self.reader.start()

@@ -75,6 +75,14 @@ capabilities_hand_on(void)
 int
 capabilities_drop(void)
 {
+	struct sets now = { 0 };
+	int r = get(&now);
+
+	if (r < 0)
+		return r;
+	/* a unit without capabilities does not let the call through that would give them up */
+	if ((now.permitted | now.inheritable) == 0)
+		return 0;
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return -errno;
 	return set(&(struct sets){ 0 });

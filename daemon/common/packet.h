@@ -48,6 +48,8 @@ struct packet_birth {
 	union addr peer;
 	uint64_t user_sessions; /* BIRTH_LOGIN: of this user, this one included */
 	struct packet_id id;    /* BIRTH_LOGIN: of the login, which the session answers */
+	char account[64]; /* sessions: the system account that they become; "": they stay as they
+			     are */
 };
 enum {
 	BIRTH_HELLO = 1 << 0, /* the client has said hello */

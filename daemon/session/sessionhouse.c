@@ -1,5 +1,6 @@
 /* The house of the sessions: prepares everything once; then only takes sockets and clones. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -9,6 +10,8 @@
 
 #include <jansson.h>
 
+#include "daemon/common/capabilities.h"
+#include "daemon/common/creds.h"
 #include "daemon/common/packet.h"
 #include "daemon/common/role.h"
 #include "daemon/common/rolelog.h"
@@ -64,6 +67,23 @@ enter_sandbox(const struct session *s)
 	return sandbox_enter(SANDBOX_SESSION);
 }
 
+/* The user's own uid, where there is one. What a session is born with to become it, none keeps. */
+static int
+become(const struct packet_birth *birth)
+{
+	char account[sizeof(birth->account)];
+	int r;
+
+	(void)snprintf(account, sizeof(account), "%s", birth->account);
+	if (account[0] == '\0')
+		return geteuid() != 0 ? capabilities_drop() : 0;
+	r = creds_become(account);
+	if (r < 0)
+		rolelog(LOG_ERR, "cannot become %s: %s", account,
+			r == -EPERM ? "it is root" : strerror(-r));
+	return r;
+}
+
 static int
 start_of(const struct packet_birth *birth, int connection, int privilege, struct session_start *ret)
 {
@@ -74,6 +94,7 @@ start_of(const struct packet_birth *birth, int connection, int privilege, struct
 		.report = board_map_slot(ROLE_FD_REPORTS, birth->slot, true),
 		.number = birth->connection,
 		.subject = { .loopback = (birth->flags & BIRTH_LOOPBACK) != 0 },
+		.own_uid = birth->account[0] != '\0',
 		.hello = (birth->flags & BIRTH_HELLO) != 0,
 		.login = (birth->flags & BIRTH_LOGIN) != 0 ? birth : NULL,
 		.connection = connection,
@@ -98,6 +119,8 @@ session_main(const struct packet_birth *birth, int connection, int privilege)
 	raise_descriptors();
 	r = start_of(birth, connection, privilege, &start);
 	role_close_others(STDERR_FILENO, keep, ARRAY_SIZE(keep));
+	if (r == 0)
+		r = become(birth);
 	if (r == 0)
 		r = session_init(&s, &start);
 	if (r == 0) {

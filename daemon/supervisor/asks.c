@@ -194,17 +194,31 @@ take_login(struct connection *c)
 	return 0;
 }
 
+/* Nobody is served as ftd who is to be served as somebody else. */
+static bool
+can_become(const struct supervisor *sup, const struct packet_verified *login)
+{
+	if (login->account[0] == '\0' || sup->config->own_uids)
+		return true;
+	log_line(LOG_ERR, "%s has the account %s, which needs the drop-in own-uids.conf: refused",
+		 login->user, login->account);
+	return false;
+}
+
 static struct packet_verdict
-judge_user(const struct connection *c, const struct packet_gate *q, const char *user)
+judge_user(const struct connection *c, const struct packet_gate *q,
+	   const struct packet_verified *login)
 {
 	uint64_t most = c->sup->config->sessions_per_user;
-	uint64_t sessions = sessions_of_user(c->sup, user);
+	uint64_t sessions = sessions_of_user(c->sup, login->user);
 
 	/* the gate is about to say so itself */
 	if (clock_usec() + ANSWER_MARGIN > c->deadline_usec)
 		return verdict_make("timeout", "the login could not be checked in time", 0);
 	if (sessions >= most)
 		return connections_full("too many sessions of this user", most, sessions);
+	if (!can_become(c->sup, login))
+		return verdict_make("account_disabled", "the server cannot serve this account", 0);
 	return judge(c, q);
 }
 
@@ -215,7 +229,7 @@ judge_login(struct connection *c, const struct packet_gate *q, const struct pack
 
 	switch (login->result) {
 	case VERIFIED_YES:
-		v = judge_user(c, q, login->user);
+		v = judge_user(c, q, login);
 		return v.code[0] == '\0' ? admit(c, q, login) : v;
 	case VERIFIED_NO:
 		connections_charge(c, PENALTY_LOGIN);

@@ -79,6 +79,7 @@ ask_for_birth(struct session *s, const struct sessions_newcomer *who)
 		return -errno;
 	if (who->login != NULL) {
 		b.id = who->login->id;
+		(void)snprintf(b.account, sizeof(b.account), "%s", who->login->account);
 		b.user_sessions = sessions_of_user(s->sup, s->user);
 	}
 	const int fds[] = { [BIRTH_CONNECTION] = who->connection, [BIRTH_PRIVILEGE] = pair[1] };

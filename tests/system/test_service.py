@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from harness import BUILD, SOURCE, run, until
+from harness import BUILD, SOURCE, hashed, run, until
 
 pytestmark = pytest.mark.service
 SANDBOX = SOURCE / "tests/systemd-sandbox"
@@ -103,6 +103,10 @@ def service(machine):
     return machine
 
 
+def hashed_line(user, options):
+    return f"{user}:{hashed('secret')}:{options}"
+
+
 def exchange(machine, size=300_000):
     """A file there and back, compared inside."""
     machine.run("sh", "-ec", f"""
@@ -135,6 +139,36 @@ def test_gives_up_everything(service):
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
     assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
+
+
+def test_drop_in_for_own_uids(machine):
+    """The unit's filter lets sessions become other users, and nobody but the sessionhouse may."""
+    directory = "/etc/systemd/system/ftd.service.d"
+    users = "/etc/ftd/users"
+    machine.run("sh", "-ec", f"""
+        mkdir -p {directory} {os.path.dirname(users)}
+        cp $(find /usr/share/doc/ftd /usr/local/share/doc/ftd -name own-uids.conf 2>/dev/null) {directory}/
+        chmod 1777 /srv/ftd
+        echo '{hashed_line("games", "account=games")}' >{users}
+        chown root:ftd {users} && chmod 640 {users}
+        systemctl daemon-reload""")
+    try:
+        machine.run("systemctl", "start", "ftd.service")
+        machine.run("sh", "-ec", """
+            cd /tmp && echo secret >pw && chmod 600 pw && echo mine >mine
+            FT_PASSWORD_FILE=/tmp/pw ft put mine ft://games@127.0.0.1/mine""")
+        assert machine.out("stat", "-c", "%U:%G", "/srv/ftd/mine") == "games:games"
+        effective = {}
+        for pid in machine.out("pgrep", "-u", "ftd", "ftd").split():
+            status = machine.run("cat", f"/proc/{pid}/status", check=False).stdout
+            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            if fields:
+                effective[fields["Name"]] = int(fields["CapEff"], 16)
+        assert effective.pop("ftd") == 1 << 5  # CAP_KILL
+        assert effective.pop("ftd-sessionhous") == 1 << 6 | 1 << 7  # CAP_SETGID, CAP_SETUID
+        assert len(effective) >= 3 and set(effective.values()) == {0}
+    finally:
+        machine.run("sh", "-c", f"rm -rf {directory} {users}; chmod 755 /srv/ftd; systemctl stop ftd; systemctl daemon-reload")
 
 
 def test_journal_fields(service):

@@ -1,0 +1,133 @@
+"""Users with an account of the system: their sessions run as it, and nobody else gains anything by that."""
+import os
+import pwd
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+import wire
+from harness import children, hashed, name_of, until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+
+KILL, SETGID, SETUID = 1 << 5, 1 << 6, 1 << 7
+CAPABILITIES = "+kill,+setgid,+setuid"
+
+
+def as_nobody(*capabilities):
+    """What systemd does for User=, and for AmbientCapabilities= where they are given."""
+    nobody = pwd.getpwnam("nobody")
+    given = [f"--{which}-caps={c}" for c in capabilities for which in ("inh", "ambient")]
+    return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *given]
+
+
+def make(make_ftd, *capabilities):
+    daemon = make_ftd(user="nobody", start=False, wrapper=as_nobody(*capabilities))
+    daemon.root.chmod(0o1777)
+    secret = hashed("secret")
+    daemon.write_users(f"games:{secret}:account=games", f"mail:{secret}:account=mail", f"plain:{secret}",
+                       f"boss:{secret}:account=root", f"ghost:{secret}:account=no-such-account")
+    os.chown(daemon.dir / "users", 0, pwd.getpwnam("nobody").pw_gid)
+    return daemon.start()
+
+
+def login(ftd, user):
+    client = ftd.client()
+    assert client.login(user, "secret")["status"] == "ok"
+    return client
+
+
+def refused(ftd, user):
+    """The answer; None: the connection was closed."""
+    with ftd.client() as client:
+        try:
+            return client.login(user, "secret")
+        except (wire.Closed, ConnectionResetError):
+            return None
+
+
+@pytest.fixture
+def ftd(make_ftd):
+    return make(make_ftd, CAPABILITIES)
+
+
+def status(pid):
+    return dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+
+
+def capabilities(pid):
+    fields = status(pid)
+    return int(fields["CapEff"], 16), int(fields["CapPrm"], 16)
+
+
+def uids(pid):
+    return {int(n) for n in status(pid)["Uid"].split()} | {int(n) for n in status(pid)["Gid"].split()}
+
+
+def session_of(ftd, user):
+    return next(s["pid"] for s in ftd.sessions() if s["user"] == user)
+
+
+def test_who_has_what(ftd):
+    nobody, games = pwd.getpwnam("nobody"), pwd.getpwnam("games")
+    with login(ftd, "games"), login(ftd, "plain"), ftd.client() as anonymous:
+        anonymous.list("/")
+        assert capabilities(ftd.pid) == (KILL, KILL | SETUID | SETGID)
+        until(lambda: not [p for p in children(ftd.pid) if name_of(p) in ("ftd-gate", "ftd-verifier")], 5)
+        seen = {name_of(pid): capabilities(pid) for pid in children(ftd.pid) if name_of(pid) != "ftd-session"}
+        assert seen.pop("ftd-sessionhous") == (SETUID | SETGID, SETUID | SETGID)
+        assert len(seen) >= 3 and set(seen.values()) == {(0, 0)}
+        assert uids(session_of(ftd, "games")) == {games.pw_uid, games.pw_gid}
+        assert uids(session_of(ftd, "plain")) == {nobody.pw_uid, nobody.pw_gid}
+        assert "0" not in status(session_of(ftd, "games"))["Groups"].split()
+        sessions = [pid for pid in children(ftd.pid) if name_of(pid) == "ftd-session"]
+        assert len(sessions) == 3 and {capabilities(pid) for pid in sessions} == {(0, 0)}
+
+
+def test_files_are_the_accounts(ftd):
+    with login(ftd, "games") as games, login(ftd, "mail") as mail:
+        games.put("/of-games", b"mine" * 1000, mode=0o600)
+        st = (ftd.root / "of-games").stat()
+        assert (st.st_uid, st.st_gid) == (pwd.getpwnam("games").pw_uid, pwd.getpwnam("games").pw_gid)
+        assert games.get("/of-games") == b"mine" * 1000
+        assert mail.ask({"opt": "download", "filename": "/of-games"})["code"] == "permission"
+        assert mail.ask({"opt": "remove", "filename": "/of-games"})["code"] == "permission"  # the directory is sticky
+        assert (ftd.root / "of-games").read_bytes() == b"mine" * 1000
+
+
+def test_the_supervisor_can_end_it(ftd):
+    with login(ftd, "games") as games:
+        games.list("/")
+        pid = session_of(ftd, "games")
+        ftd.ftctl("kick", ftd.sessions()[0]["id"])
+        until(lambda: not Path(f"/proc/{pid}").exists(), 5)
+
+
+def test_what_a_killed_session_left_goes_with_the_next(ftd):
+    with login(ftd, "games") as games:
+        games.send({"opt": "upload", "filename": "/large", "filesize": 50_000_000}, b"x" * 1_000_000)
+        until(lambda: any(t["offset"] > 0 for t in ftd.transfers()), 10)
+        os.kill(session_of(ftd, "games"), signal.SIGKILL)
+        until(lambda: not ftd.sessions(), 10)
+    assert not (ftd.root / "large").exists()
+    with login(ftd, "games") as games:
+        games.put("/small", b"x")
+    assert ftd.staged() == []
+
+
+def test_never_root_and_never_somebody_unknown(ftd):
+    for user in ("boss", "ghost"):
+        assert refused(ftd, user) is None
+    until(lambda: "cannot become root: it is root" in ftd.errors and "cannot become no-such-account" in ftd.errors, 5)
+    until(lambda: not ftd.sessions(), 5)
+
+
+def test_without_the_drop_in_such_users_are_refused(make_ftd):
+    ftd = make(make_ftd)
+    assert refused(ftd, "games")["code"] == "account_disabled"
+    until(lambda: "own-uids.conf" in ftd.errors, 5)
+    with login(ftd, "plain") as plain:
+        plain.put("/f", b"x")
+    assert capabilities(ftd.pid) == (0, 0)
