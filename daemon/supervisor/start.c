@@ -295,8 +295,12 @@ start_prepare(struct supervisor *sup, struct start_sockets *ret)
 		r = shed_rights(sup, drop);
 	if (r == 0)
 		r = read_users(sup);
-	if (r != 0)
+	if (r != 0) {
+		listeners_free(s.listeners);
+		close_fd(&s.control);
+		close_fd(&s.udp);
 		return r;
+	}
 	open_state(sup);
 	*ret = s;
 	return 0;
