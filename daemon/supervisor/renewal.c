@@ -28,6 +28,12 @@ remember_files(const struct config *c)
 	renewal.looked_usec = clock_usec();
 }
 
+static bool
+is_incomplete(void)
+{
+	return renewal.mark.file[0].inode == 0 || renewal.mark.file[1].inode == 0;
+}
+
 void
 renewal_stop(struct supervisor *sup)
 {
@@ -50,6 +56,8 @@ renewal_done(struct supervisor *sup)
 	char text[CERTIFICATE_FINGERPRINT_TEXT];
 
 	renewal.problem[0] = '\0';
+	if (is_incomplete()) /* what was missing the gatehouse has made */
+		remember_files(sup->config);
 	if (c == NULL)
 		return;
 	log_line(LOG_INFO, "the certificate is %s, %s, for another %" PRId64 " days", c->subject,
@@ -82,13 +90,6 @@ have_changed(const struct config *c)
 	return memcmp(&before, &renewal.mark, sizeof(before)) != 0;
 }
 
-/* A gatehouse would make a pair of its own, perhaps in the middle of its exchange. */
-static bool
-is_incomplete(void)
-{
-	return renewal.mark.file[0].inode == 0 || renewal.mark.file[1].inode == 0;
-}
-
 void
 renewal_tick(struct supervisor *sup)
 {
@@ -98,7 +99,8 @@ renewal_tick(struct supervisor *sup)
 	    sup->houses[HOUSE_GATE] == NULL || clock_usec() - renewal.looked_usec < PERIOD ||
 	    !have_changed(sup->config))
 		return;
-	if (is_incomplete()) {
+	if (is_incomplete()) { /* perhaps in the middle of its exchange: a gatehouse would make one
+				*/
 		(void)snprintf(renewal.problem, sizeof(renewal.problem),
 			       "certificate or key is missing");
 		log_line(LOG_ERR, "%s, keeping what is in force", renewal.problem);
