@@ -14,8 +14,9 @@
 #include "daemon/common/packet.h"
 #include "lib/own.h"
 
-static const struct attempts *const sets[] = { &attack_paths,  &attack_looks,   &attack_processes,
-					       &attack_memory, &attack_sockets, &attack_kernel };
+static const struct attempts *const sets[] = { &attack_paths,     &attack_emptying, &attack_looks,
+					       &attack_processes, &attack_memory,   &attack_sockets,
+					       &attack_kernel };
 
 static const struct {
 	const char *name;
@@ -34,7 +35,8 @@ static struct sockaddr_un local;
 static char scratch[4096] __attribute__((aligned(4096)));
 static const struct open_how how_read = { .flags = O_RDONLY }, how_write = { .flags = O_WRONLY },
 			     how_create = { .flags = O_WRONLY | O_CREAT, .mode = 0666 },
-			     how_nameless = { .flags = O_WRONLY | O_TMPFILE, .mode = 0666 };
+			     how_nameless = { .flags = O_WRONLY | O_TMPFILE, .mode = 0666 },
+			     how_empty = { .flags = O_RDONLY | O_TRUNC };
 
 static long
 argument(long arg, const struct aim *a)
@@ -68,6 +70,8 @@ argument(long arg, const struct aim *a)
 		return (long)&how_create;
 	case AIM_HOW_NAMELESS:
 		return (long)&how_nameless;
+	case AIM_HOW_EMPTY:
+		return (long)&how_empty;
 	case AIM_SCRATCH:
 		return (long)scratch;
 	default:

@@ -47,6 +47,7 @@ enum aim_argument {
 	AIM_HOW_WRITE,
 	AIM_HOW_CREATE,
 	AIM_HOW_NAMELESS,
+	AIM_HOW_EMPTY,
 	AIM_SCRATCH, /* a page of zeros */
 	AIM_END,
 };
@@ -56,8 +57,8 @@ struct attempts {
 	const struct attempt *list;
 	size_t n;
 };
-extern const struct attempts attack_paths, attack_looks, attack_processes, attack_memory,
-    attack_sockets, attack_kernel;
+extern const struct attempts attack_paths, attack_emptying, attack_looks, attack_processes,
+    attack_memory, attack_sockets, attack_kernel;
 
 /* Does what the request asks ("attack", with "only", "path", "pid", "port" and others) and says
  * what came of it: a new reference. */

@@ -150,6 +150,12 @@ static const struct attempt paths[] = {
 	{ "lstat", SYS_lstat, { AIM_PATH, AIM_SCRATCH } },
 #endif
 };
+/* Reading is what Landlock is asked for; only from ABI 3 on it knows that this is more. */
+static const struct attempt emptying[] = {
+	{ "openat2 to empty", SYS_openat2, { AT_FDCWD, AIM_PATH, AIM_HOW_EMPTY, 24 } },
+};
+
+const struct attempts attack_emptying = { "emptying", emptying, ARRAY_SIZE(emptying) };
 const struct attempts attack_paths = { "paths", paths, ARRAY_SIZE(paths) };
 
 /* What the kernel tells of names without opening them. */

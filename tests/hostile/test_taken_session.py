@@ -1,5 +1,6 @@
 """A session that a stranger has taken over tries everything: nothing of it may work, and others do not notice."""
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -13,6 +14,8 @@ import pytest
 import taken
 import wire
 from harness import PATIENCE, SANITIZED, children, name_of, until
+
+LANDLOCK_CREATE_RULESET = 444
 
 
 @pytest.fixture
@@ -40,6 +43,7 @@ def test_names(ftd, capsys):
         forbidden += [ftd.dir / name / file for name in ("outside", "hidden") for file in ("file", "", "new")]
         for path in map(str, forbidden):
             taken.attempts(ftd, taken.session, results, "paths", path, path=path)
+            taken.attempts(ftd, taken.session, results, "emptying", path, path=path)
         results.show(capsys)
 
 
@@ -52,6 +56,17 @@ def test_share_to_be_read(ftd, capsys):
     assert set(results.worked) == read
     results.worked = []
     results.show(capsys, also={"openat2 to read": "ENOENT", "a handle as a directory": "ENOENT"})
+
+
+def test_share_to_be_read_is_not_emptied(ftd, capsys):
+    """Linux 6.1 lets it happen, where the daemon's user may write: SECURITY-MODEL.md says so."""
+    results, readable = taken.Results(), ftd.dir / "shown/file"
+    taken.attempts(ftd, taken.session, results, "emptying", str(readable), path=str(readable))
+    if ctypes.CDLL(None).syscall(LANDLOCK_CREATE_RULESET, None, 0, 1) >= 3:
+        results.show(capsys)
+        assert readable.read_bytes() == taken.CONTENT
+    else:
+        assert results.worked and readable.read_bytes() == b""
 
 
 def test_processes(ftd, capsys):
