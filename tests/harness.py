@@ -22,9 +22,10 @@ BUILD = Path(os.environ.get("FTD_BUILD") or Path(__file__).resolve().parent.pare
 SOURCE = Path(__file__).resolve().parent.parent
 FTD, FTCTL, FT = BUILD / "daemon/ftd", BUILD / "ctl/ftctl", BUILD / "client/ft"
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-# Sanitizers make everything slower and larger: bounds of time stretch, bounds of memory do not hold.
+# Sanitizers make everything slower and larger: bounds of time stretch, bounds of memory do not hold. An emulated
+# machine is slower still, and says so.
 SANITIZED = os.environ.get("FTD_SANITIZED") == "1"
-PATIENCE = 3 if SANITIZED else 1
+PATIENCE = 3 if SANITIZED else int(os.environ.get("FTD_PATIENCE", "1"))
 
 
 def hashed(password, setting="$y$j7T$abcdefghijklmnopqrstu/"):

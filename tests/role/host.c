@@ -20,6 +20,8 @@
 #include "lib/own.h"
 #include "tests/unit/scratch.h"
 
+#define PATIENCE (120 * USEC_PER_SEC) /* an emulated machine may need it */
+
 /* The harness itself must not fail silently. */
 #define must(x) ((x) ? (void)0 : (perror(#x), abort()))
 
@@ -143,7 +145,7 @@ host_start(struct host *h, unsigned flags, const char *share, const char *settin
 	(void)close(log[1]);
 	(void)munmap((void *)(uintptr_t)start.public, BOARD_PAGE);
 	h->privilege = pair[0];
-	must(wire_init(&h->wire, client, 10 * USEC_PER_SEC) == 0);
+	must(wire_init(&h->wire, client, PATIENCE) == 0);
 }
 
 void
@@ -173,7 +175,7 @@ host_pause(struct host *h, uint64_t transfer)
 int
 host_wait(struct host *h)
 {
-	uint64_t deadline = clock_usec() + 10 * USEC_PER_SEC;
+	uint64_t deadline = clock_usec() + PATIENCE;
 	int status;
 
 	while (h->pid > 0) {

@@ -24,7 +24,7 @@
 #include "tests/unit/scratch.h"
 #include "tests/unit/unit.h"
 
-enum { PATIENCE_SEC = 5, LOGIN_MS = 1500, LARGE = 3 << 20 };
+enum { PATIENCE_SEC = 20, LOGIN_MS = 1500, LARGE = 3 << 20 };
 
 struct peer {
 	pid_t pid;
