@@ -21,7 +21,7 @@
 #include "lib/own.h"
 
 enum {
-	MEMORY_MAX = 128 << 20, /* the largest users file takes 50 MiB, a usual hash 16 MiB */
+	MEMORY_MAX = 128 << 20, /* the largest users file and a usual hash take half of it */
 	SECONDS_MAX = 5,        /* of processor time */
 };
 
@@ -57,8 +57,10 @@ read_users(struct verifier *v)
 		text = calloc(1, 1);
 	if (r == 0 || r == -ENOENT)
 		v->users = take_ptr(text);
-	else
+	else if (line > 0)
 		rolelog(LOG_ERR, "%s:%d: %s; nobody can log in", v->config->users, line, why);
+	else
+		rolelog(LOG_ERR, "%s: %s; nobody can log in", v->config->users, why);
 }
 
 static int
