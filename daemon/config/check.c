@@ -215,6 +215,16 @@ check_quotas(const struct config *c, struct config_problems *problems)
 }
 
 static void
+check_proxies(const struct config *c, struct config_problems *problems)
+{
+	for (unsigned i = 0; i < c->trusted_proxies.n; i++)
+		if (c->trusted_proxies.list[i].bits == 0)
+			config_problem_add(problems, false, c->trusted_proxies.line[i],
+					   "trusted_proxies: everybody may choose the address that "
+					   "rules and limits are about");
+}
+
+static void
 check_tls(const struct config *c, struct config_problems *problems)
 {
 	bool certificate = c->tls_certificate[0] != '\0', key = c->tls_key[0] != '\0';
@@ -244,6 +254,7 @@ check_whole(const struct config *c, struct config_problems *problems)
 	check_reachable(c, problems);
 	check_rules(c, problems);
 	check_quotas(c, problems);
+	check_proxies(c, problems);
 	check_tls(c, problems);
 	if (c->access_allow.n == 0)
 		config_problem_add(problems, false, c->line[CONFIG_AT_access_allow],

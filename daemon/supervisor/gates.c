@@ -214,6 +214,7 @@ gates_evict(struct connection *c)
 {
 	struct admission *a = c->sup->admission;
 
+	connections_charge(c, PENALTY_LEFT);
 	c->stage = STAGE_EVICTED;
 	c->source->gates--;
 	a->pool--;

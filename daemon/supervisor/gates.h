@@ -8,7 +8,7 @@
 /* From the room, or new, to the pool; frees the connection where no gate can be had. */
 void gates_enter(struct connection *c);
 
-/* Its place is free at once; the process is reaped when it is. */
+/* Its place is free at once, its source is charged; the process is reaped when it is. */
 void gates_evict(struct connection *c);
 
 /* Who makes room for the newcomer when the pool is full: the oldest gate of the source that holds

@@ -141,6 +141,23 @@ def test_a_header_that_does_not_come(behind):
     assert 2 < time.monotonic() - begin < 10 * PATIENCE
 
 
+def test_one_client_does_not_keep_out_the_others(behind):
+    """The pool of gates is shared between whom the headers name, not between proxies."""
+    ftd = behind({"limits": {"logins": 16, "login_timeout": "30s"}})
+    held = []
+    for _ in range(64):
+        held.append(proxied(ftd, "192.0.2.1"))
+        held[-1].send({"opt": "hello"})
+    begin = time.monotonic()
+    for i in range(10):
+        with proxied(ftd, f"198.51.100.{i}") as other:
+            other.hello()
+            assert other.list("/") == []
+    assert time.monotonic() - begin < 10 * PATIENCE
+    for connection in held:
+        connection.close()
+
+
 def test_reload_of_the_list(behind):
     ftd = behind()
     ftd.write_conf({"trusted_proxies": []})

@@ -661,6 +661,9 @@ warnings(void **state)
 		{ "\nplaintext = \"anywhere\";", "f:2: warning: plaintext: other machines may "
 						 "connect, but no share has anonymous = "
 						 "\"anywhere\"\n" },
+		{ "trusted_proxies = ( \"10.0.0.0/8\",\n\"::/0\" );",
+		  "f:2: warning: trusted_proxies: everybody may choose the address that rules and "
+		  "limits are about\n" },
 		{ "access = { allow = ( ); };",
 		  "f:1: warning: access.allow: the list is empty: nobody is served\n" },
 	};
