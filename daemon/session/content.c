@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -300,7 +301,7 @@ send_next(struct session *s, const struct request *rq, struct content *c)
 	uint64_t end = c->end - c->offset < most ? c->end : c->offset + most;
 	uint64_t data;
 
-	if (c->holes) {
+	if (c->sparse) {
 		data = content_seek(c->fd, c->offset, SEEK_DATA, c->end);
 		if (data - c->offset >= HOLE_MIN)
 			return send_hole(s, rq, c,
@@ -310,11 +311,21 @@ send_next(struct session *s, const struct request *rq, struct content *c)
 	return send_piece(s, rq, c, end - c->offset);
 }
 
+/* To look for a hole where there is none can take as long as the file is large, at every piece. */
+static bool
+may_have_holes(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || (uint64_t)st.st_blocks * 512 < (uint64_t)st.st_size;
+}
+
 static int
 send_pieces(struct session *s, const struct request *rq, struct content *c)
 {
 	int r;
 
+	c->sparse = c->holes && may_have_holes(c->fd);
 	while (c->error == 0 && c->offset < c->end) {
 		r = pace_pause(s, rq, c->stop);
 		if (r == 0)

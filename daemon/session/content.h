@@ -25,7 +25,8 @@ struct content {
 	uint64_t piece; /* bytes of the next one; begins as CONTENT_PIECE_FIRST */
 	uint64_t sent;  /* content bytes sent for the request, reported as progress */
 	struct stop *stop;
-	int error; /* set: 0, or what the client was told */
+	bool sparse; /* set where it is sent in pieces: there may be any to tell */
+	int error;   /* set: 0, or what the client was told */
 };
 
 /* 0: the client has it, or was told c->error; a conn_* failure. */
