@@ -114,6 +114,40 @@ check_access(const struct config *c)
 	}
 }
 
+/* Nothing is allowed that the rights do not say, anywhere that a rule knows. */
+static void
+check_decision(const struct access_view *v, const struct access_operation *o, const char *name)
+{
+	const struct access_ask ask = { .operation = o, .source = name, .target = name };
+	struct access_place source, target;
+	struct access_verdict a;
+
+	a = access_decide(v, &ask, &source, &target, NULL);
+	must(a.allowed == (a.code == NULL));
+	must(!a.allowed || (o->need & ACCESS_UNNAMED) != 0 ||
+	     (o->need & RIGHT_ALL & ~source.rights) == 0);
+	must(source.share == ACCESS_VIRTUAL || (source.rights & ~v->shares[source.share]) == 0);
+}
+
+static void
+check_decisions(const struct config *c)
+{
+	const char *const users[] = { "", c->n_rule_users > 0 ? c->rule_users[0] : "alice" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(users); i++) {
+		struct access_subject who = { .loopback = true };
+		struct access_view view;
+
+		memcpy(who.user, users[i], strlen(users[i]) + 1);
+		access_view_init(&view, c, &who);
+		for (size_t o = 0; o < ACCESS_OPERATIONS; o++) {
+			check_decision(&view, &access_operations[o], "");
+			if (c->n_rules > 0)
+				check_decision(&view, &access_operations[o], c->rules[0].path);
+		}
+	}
+}
+
 static void
 check_problems(const struct config_problems *p)
 {
@@ -144,6 +178,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_bounds(c);
 		check_rules(c);
 		check_access(c);
+		check_decisions(c);
 		check_read_back(c);
 	}
 	config_problems_done(&problems);

@@ -33,7 +33,7 @@ class_len(const char *hash)
 	if (strncmp(hash, "$7$", 3) == 0)
 		return strnlen(hash, 14);
 	for (int i = 0; i < 3 && at != NULL; i++)
-		at = hash[0] == '$' ? strchr(i == 0 ? hash : at + 1, '$') : NULL;
+		at = strchr(i == 0 ? hash : at + 1, '$');
 	return at != NULL ? (size_t)(at - hash) + 1 : 0;
 }
 

@@ -21,8 +21,8 @@
 #include "lib/own.h"
 
 enum {
-	MEMORY = 256 << 20, /* address space; a hash of yescrypt's default cost takes 16 MiB */
-	SECONDS = 5,        /* of processor time */
+	MEMORY_MAX = 128 << 20, /* the largest users file and a usual hash take half of it */
+	SECONDS_MAX = 5,        /* of processor time */
 };
 
 struct verifier {
@@ -33,26 +33,13 @@ struct verifier {
 };
 
 static int
-set_limit(int what, rlim_t most)
-{
-	const struct rlimit limit = { most, most };
-
-	return setrlimit((__rlimit_resource_t)what, &limit) < 0 ? -errno : 0;
-}
-
-static int
 limit_resources(void)
 {
-	int r;
+	const struct rlimit seconds = { SECONDS_MAX, SECONDS_MAX };
 
-	r = set_limit(RLIMIT_CORE, 0);
-	if (r == 0)
-		r = set_limit(RLIMIT_CPU, SECONDS);
-#ifndef WITH_SANITIZERS /* their shadow is address space, too */
-	if (r == 0)
-		r = set_limit(RLIMIT_AS, MEMORY);
-#endif
-	return r;
+	if (setrlimit(RLIMIT_CPU, &seconds) < 0)
+		return -errno;
+	return role_limit_memory(MEMORY_MAX);
 }
 
 /* Without a file there are no users; with one that is not sound nobody is let in. */
@@ -70,8 +57,10 @@ read_users(struct verifier *v)
 		text = calloc(1, 1);
 	if (r == 0 || r == -ENOENT)
 		v->users = take_ptr(text);
-	else
+	else if (line > 0)
 		rolelog(LOG_ERR, "%s:%d: %s; nobody can log in", v->config->users, line, why);
+	else
+		rolelog(LOG_ERR, "%s: %s; nobody can log in", v->config->users, why);
 }
 
 static int

@@ -107,6 +107,13 @@ run(const struct session_start *start, bool sandbox)
 void
 host_start(struct host *h, unsigned flags, const char *share, const char *settings)
 {
+	host_start_as(h, flags, "", share, settings);
+}
+
+void
+host_start_as(struct host *h, unsigned flags, const char *user, const char *share,
+	      const char *settings)
+{
 	int pair[2], log[2], client, server;
 	struct session_start start;
 
@@ -131,6 +138,7 @@ host_start(struct host *h, unsigned flags, const char *share, const char *settin
 		.connection = server,
 		.privilege = pair[1],
 	};
+	(void)snprintf(start.subject.user, sizeof(start.subject.user), "%s", user);
 	h->pid = fork();
 	must(h->pid >= 0);
 	if (h->pid == 0) {

@@ -25,6 +25,9 @@ enum host_flags {
 /* Serves the scratch directory. shares: the inner part of one share's group ("rights = …;"),
  * settings: other lines of ftd.conf. */
 void host_start(struct host *h, unsigned flags, const char *share, const char *settings);
+/* The same with a user who has logged in. */
+void host_start_as(struct host *h, unsigned flags, const char *user, const char *share,
+		   const char *settings);
 
 /* Writes an order and pokes. */
 void host_quit(struct host *h, enum board_quit quit, const char *reason);

@@ -108,6 +108,14 @@ take_anonymous(void)
 	return take(&q, sizeof(q));
 }
 
+static int
+take_login(void)
+{
+	const struct packet_login q = { .head.type = GATE_LOGIN };
+
+	return take(&q, sizeof(q));
+}
+
 static void
 expect_verdict(const char *code)
 {
@@ -164,6 +172,30 @@ each_once_and_in_order(void **state)
 	assert_int_equal(take_anonymous(), 0);
 	expect_verdict("draining");
 	assert_int_equal(take_peer("192.0.2.2"), -EPROTO);
+	end();
+}
+
+/* The packet is for a verifier: it stays where it is, and so does whatever comes behind it. */
+static void
+a_login_is_looked_at_and_left(void **state)
+{
+	struct packet_login left;
+
+	(void)state;
+	begin("192.0.2.1", false);
+	assert_int_equal(take_login(), 0);
+	expect_verdict("draining");
+	assert_int_equal(take_anonymous(), -EPROTO);
+	assert_int_equal(recv(c->privilege, &left, sizeof(left), MSG_DONTWAIT), sizeof(left));
+	assert_int_equal(left.head.type, GATE_LOGIN);
+	end();
+	begin("192.0.2.1", false);
+	assert_int_equal(take_anonymous(), 0);
+	expect_verdict("draining");
+	assert_int_equal(take_login(), -EPROTO);
+	end();
+	begin("198.51.100.7", true); /* a proxy's client is named first */
+	assert_int_equal(take_login(), -EPROTO);
 	end();
 }
 
@@ -278,6 +310,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_size_but_the_right_one),
 		cmocka_unit_test(each_once_and_in_order),
+		cmocka_unit_test(a_login_is_looked_at_and_left),
 		cmocka_unit_test(a_version_of_tls_that_is_none),
 		cmocka_unit_test(descriptors_are_not_taken),
 		cmocka_unit_test(whom_it_names_counts_from_then_on),

@@ -1,8 +1,15 @@
 """Logging in: who gets in and with what, who does not, and what either is told."""
+import os
+import signal
+import ssl
+import subprocess
+import time
+
 import pytest
 
-from harness import hashed, served
-from wire import Wire
+from harness import children, hashed, name_of, run, served, until
+from network import SERVER, entered, make_network  # noqa: F401  pylint: disable=unused-import
+from wire import Closed, Wire, tls_context, tls_exporter
 
 RIGHTS = ["read", "list", "create", "replace", "delete", "mkdir", "rename"]
 REFUSED = {"status": "error", "code": "auth_failed", "message": "wrong user or secret", "close": True}
@@ -194,3 +201,247 @@ def test_a_reload_ends_sessions_of_who_is_disabled(make_ftd):
         with ftd.client() as client:
             assert client.login("alice", "a")["code"] == "account_disabled"
     served(ftd)
+
+
+# --- keys
+
+class Key:
+    """An Ed25519 key that the openssl program holds."""
+
+    def __init__(self, directory, name):
+        self.path = directory / f"{name}.pem"
+        run("openssl", "genpkey", "-algorithm", "ed25519", "-out", self.path)
+        done = subprocess.run(["openssl", "pkey", "-in", self.path, "-pubout", "-outform", "DER"], check=True,
+                              capture_output=True)
+        self.public = done.stdout[-32:]
+
+    def sign(self, text):
+        message = self.path.with_suffix(".message")
+        message.write_bytes(text)
+        return subprocess.run(["openssl", "pkeyutl", "-sign", "-rawin", "-inkey", self.path, "-in", message],
+                              check=True, capture_output=True).stdout
+
+
+@pytest.fixture(name="key")
+def a_key(ftd):
+    key = Key(ftd.dir, "key")
+    ftd.write_users(f"alice:{hashed('x')}:key={'0' * 64},key={key.public.hex()}/laptop", f"bob:*:disabled,key={key.public.hex()}",
+                    "carol:*")
+    return key
+
+
+def test_a_key(ftd, key):
+    with ftd.secure() as client:
+        answer = client.login_key("alice", key, id=1)
+        assert (answer["status"], answer["user"], answer["id"]) == ("ok", "alice", 1)
+        assert client.put("/a", b"x")["status"] == "ok"
+
+
+def test_a_key_that_is_not_theirs(ftd, key):
+    other = Key(ftd.dir, "other")
+    for user, which, code in (("alice", other, "auth_failed"), ("carol", key, "auth_failed"),
+                              ("nobody", key, "auth_failed"), ("bob", key, "account_disabled"),
+                              ("bob", other, "auth_failed")):
+        with ftd.secure() as client:
+            assert client.login_key(user, which)["code"] == code
+            assert client.at_end()
+
+
+def test_a_signature_is_of_no_use_elsewhere(ftd, key):
+    """Neither another connection's, nor for another user, nor what a resumed one had."""
+    with ftd.secure() as first, ftd.secure() as second:
+        assert second.login_key("alice", key, exporter=tls_exporter(first.sock))["code"] == "auth_failed"
+        assert first.login_key("alice", key)["status"] == "ok"
+        session, old = first.sock.session, tls_exporter(first.sock)
+    with ftd.secure(session=session, context=first.sock.context) as resumed:
+        assert resumed.sock.session_reused
+        assert resumed.login_key("alice", key, exporter=old)["code"] == "auth_failed"
+    with ftd.secure() as client:
+        signed = b"ftd/1 login\0alice\0" + tls_exporter(client.sock)
+        answer = client.ask({"opt": "login", "user": "bob", "key": key.public.hex(), "signature": key.sign(signed).hex()})
+        assert answer["code"] == "auth_failed"
+
+
+def test_a_key_needs_tls_1_3(ftd, key):
+    ftd.write_conf({"tls": {"min_version": "1.2"}})
+    ftd.ftctl("reload")
+    context = tls_context(oldest=ssl.TLSVersion.TLSv1_2, newest=ssl.TLSVersion.TLSv1_2)
+    with ftd.secure(context=context) as client:
+        assert client.login_key("alice", key)["code"] == "tls_required"
+    with ftd.connect() as client:
+        assert client.login_key("alice", key, exporter=bytes(32))["code"] == "tls_required"
+
+
+# --- certificates
+
+def certified(ftd, name, subject, ca=None):
+    """A certificate and its key, signed by the CA or by itself."""
+    path, key = ftd.dir / f"{name}.pem", ftd.dir / f"{name}.key"
+    request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+               key, "-out", path, "-subj", subject, "-days", "2"]
+    if ca:
+        request += ["-CA", ca[0], "-CAkey", ca[1]]
+    run(*request)
+    return path, key
+
+
+def with_certificate(pair):
+    context = tls_context()
+    if pair:
+        context.load_cert_chain(*pair)
+    return context
+
+
+@pytest.fixture(name="ca")
+def an_authority(ftd):
+    ca = certified(ftd, "ca", "/CN=people")
+    ftd.write_users("alice:*:certificate", "bob:*:certificate,disabled", f"carol:{hashed('x')}")
+    ftd.write_conf({"tls": {"client_ca": str(ca[0]), "client_certificate": "optional"}})
+    ftd.ftctl("reload")
+    return ca
+
+
+def test_a_certificate(ftd, ca):
+    context = with_certificate(certified(ftd, "alice", "/O=x/CN=alice", ca))
+    with ftd.secure(context=context) as client:
+        answer = client.ask({"opt": "login"})
+        assert (answer["status"], answer["user"]) == ("ok", "alice")
+        session = client.sock.session
+    with ftd.secure(context=context, session=session) as client:  # who it was lies in the ticket
+        assert client.sock.session_reused
+        assert client.ask({"opt": "login"})["user"] == "alice"
+    with ftd.secure(context=context) as client:
+        assert client.login("carol", "x")["user"] == "carol"  # a certificate does not log in by itself
+
+
+@pytest.mark.parametrize("subject, code", [
+    ("/CN=bob", "account_disabled"), ("/CN=carol", "auth_failed"), ("/CN=nobody", "auth_failed"), ("/O=alice", "auth_failed"),
+    ("/CN=alice/CN=alice", "auth_failed"), ("/CN=nobody/CN=alice", "auth_failed"), ("/CN=Alice", "auth_failed")])
+def test_a_certificate_of_somebody_else(ftd, ca, subject, code):
+    with ftd.secure(context=with_certificate(certified(ftd, "other", subject, ca))) as client:
+        assert client.ask({"opt": "login"})["code"] == code
+        assert client.at_end()
+
+
+def test_no_certificate(ftd, ca):
+    with ftd.secure() as client:
+        assert client.ask({"opt": "login"})["code"] == "auth_failed"
+    with ftd.secure() as client:
+        assert client.login("carol", "x")["status"] == "ok"
+    with ftd.connect() as client:
+        assert client.ask({"opt": "login"})["code"] == "auth_failed"
+    stranger = certified(ftd, "stranger", "/CN=alice")
+    with pytest.raises((ssl.SSLError, ConnectionError, Closed)), Wire.tls(
+            ftd.port, context=with_certificate(stranger)) as client:
+        client.hello()
+    ftd.write_conf({"tls": {"client_certificate": "required"}})
+    ftd.ftctl("reload")
+    with pytest.raises((ssl.SSLError, ConnectionError, Closed)), Wire.tls(ftd.port) as client:
+        client.hello()
+    assert ca
+
+
+# --- secrets stay where they belong
+
+def memory_has(pid, what):
+    """Whether the process's own memory holds the bytes."""
+    with open(f"/proc/{pid}/maps", encoding="ascii") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in maps:
+            area, access = line.split()[:2]
+            if access[:2] != "rw":
+                continue
+            start, end = (int(n, 16) for n in area.split("-"))
+            try:
+                memory.seek(start)
+                if what in memory.read(end - start):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to look into roles")
+def test_a_password_stays_nowhere(ftd, connect):
+    """Neither in the pump nor in the session, nor anywhere else of the daemon, once it was checked."""
+    ftd.write_users(f"alice:{hashed('Tr0ubadour-unheard-of')}")
+    with connect() as client:
+        assert client.login("alice", "Tr0ubadour-unheard-of")["status"] == "ok"
+        client.put("/a", b"Content-that-is-here" * 10)
+        living = [ftd.pid, *children(ftd.pid)]
+        assert not [name_of(p) for p in living if memory_has(p, b"Tr0ubadour-unheard-of")]
+        assert any(memory_has(p, b"Content-that-is-here") for p in living)  # the search finds what is there
+
+
+# --- from elsewhere
+
+def test_no_password_in_plain_text_from_elsewhere(make_ftd, network):
+    ftd = network.serve(make_ftd, {"plaintext": "anywhere"}, share={"anonymous": "anywhere"})
+    ftd.write_users(f"alice:{hashed('x')}")
+    with entered(network.outside):
+        with ftd.connect(host=SERVER) as client:
+            answer = client.login("alice", "x")
+            assert (answer["code"], answer["close"]) == ("tls_required", True)
+            assert client.at_end()
+        with ftd.connect(host=SERVER) as client:
+            assert client.put("/a", b"x")["status"] == "ok"  # who does not log in may
+        with ftd.secure(host=SERVER) as client:
+            assert client.login("alice", "x")["status"] == "ok"
+            assert client.get("/a") == b"x"
+
+
+# --- verifiers that fail
+
+def verifiers(ftd):
+    return [p for p in children(ftd.pid) if name_of(p) == "ftd-verifier"]
+
+
+# a second or so of hashing
+SLOW = "$6$rounds=1500000$saltsalt$x"
+
+
+def test_a_verifier_that_dies_lets_nobody_in(ftd):
+    ftd.write_users(f"alice:{SLOW}", f"bob:{hashed('x')}")
+    with ftd.connect() as client:
+        client.send({"opt": "login", "user": "alice", "password": "x"})
+        os.kill(until(lambda: verifiers(ftd), what="a verifier")[0], signal.SIGKILL)
+        assert client.answer()[0]["code"] == "internal"
+        assert client.at_end()
+    with ftd.connect() as client:
+        assert client.login("bob", "x")["status"] == "ok"
+    assert "a verifier ended without an answer (signal 9)" in ftd.errors
+
+
+def test_no_more_verifiers_than_processors(ftd):
+    ftd.write_users(f"alice:{SLOW}")
+    clients = [ftd.connect() for _ in range(3 * os.cpu_count())]
+    for client in clients:
+        client.send({"opt": "login", "user": "alice", "password": "x"})
+    until(lambda: len(verifiers(ftd)) == os.cpu_count(), what="a verifier for each processor")
+    for _ in range(20):
+        assert len(verifiers(ftd)) <= os.cpu_count()
+        time.sleep(0.02)
+    for client in clients:
+        assert client.answer()[0] == REFUSED
+        client.close()
+
+
+def test_a_gate_that_dies_takes_its_verifier_along(ftd):
+    ftd.write_users("alice:$6$rounds=20000000$saltsalt$x", f"bob:{hashed('x')}")
+    with ftd.connect() as client:
+        client.send({"opt": "login", "user": "alice", "password": "x"})
+        until(lambda: verifiers(ftd), what="a verifier")
+        os.kill(next(p for p in children(ftd.pid) if name_of(p) == "ftd-gate"), signal.SIGKILL)
+        until(lambda: not verifiers(ftd), 2, "the end of the verifier")
+    with ftd.connect() as client:
+        assert client.login("bob", "x")["status"] == "ok"
+
+
+def test_many_at_once_all_get_in(ftd):
+    clients = [ftd.connect() for _ in range(40)]
+    for i, client in enumerate(clients):
+        client.send({"opt": "login", "user": "alice", "password": "correct horse" if i % 2 else "wrong"})
+    for i, client in enumerate(clients):
+        answer = client.answer()[0]
+        assert answer.get("user") == ("alice" if i % 2 else None), answer
+        client.close()
+    assert not verifiers(ftd)
