@@ -25,11 +25,12 @@ enum {
 
 /* What a command does on this side: between its words and the request, and with the answer. */
 struct verb {
-	const char *key;  /* of its one argument in the request; NULL: it takes none */
-	bool takes_file;  /* its argument is a file, which ask() reads */
-	bool required;    /* the argument may not be missing */
-	const char *key2; /* of a second argument, which may not be missing either; NULL: none */
-	const char *key3; /* of a third one, which may; NULL: none */
+	const char *key;   /* of its one argument in the request; NULL: it takes none */
+	bool takes_file;   /* its argument is a file, which ask() reads */
+	bool required;     /* the argument may not be missing */
+	const char *key2;  /* of a second argument, which may not be missing either; NULL: none */
+	const char *key3;  /* of a third one, which may; NULL: none */
+	bool user_instead; /* --user stands for the first argument */
 	/* More for the request than options and argument; NULL: nothing. 0, or an exit status, said
 	 * on stderr. */
 	int (*ask)(const struct options *o, const char *argument, json_t *request);

@@ -148,13 +148,14 @@ report_resume(struct report *r, json_t *answer)
 void
 report_limit(struct report *r, json_t *answer)
 {
+	const char *whose = report_has(answer, "user") ? "user" : "session";
 	char id[REPORT_TEXT_MAX], rate[NUM_TEXT_MAX];
 
 	if (report_has(answer, "rate_limit"))
-		(void)fprintf(r->to, "%s: at most %s/s\n", report_text(answer, "session", id),
+		(void)fprintf(r->to, "%s: at most %s/s\n", report_text(answer, whose, id),
 			      report_size(answer, "rate_limit", rate));
 	else
-		(void)fprintf(r->to, "%s: no limit\n", report_text(answer, "session", id));
+		(void)fprintf(r->to, "%s: no limit\n", report_text(answer, whose, id));
 }
 
 void

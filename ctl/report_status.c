@@ -86,11 +86,14 @@ transfers(struct report *r, const json_t *s)
 static void
 rates(struct report *r, const json_t *s)
 {
-	char total[NUM_TEXT_MAX], session[NUM_TEXT_MAX];
+	char total[NUM_TEXT_MAX], session[NUM_TEXT_MAX], user[NUM_TEXT_MAX];
 
 	if (report_has(s, "total_rate_max"))
 		(void)fprintf(r->to, "limit      all %s/s\n",
 			      report_size(s, "total_rate_max", total));
+	if (report_has(s, "user_rate_max"))
+		(void)fprintf(r->to, "limit      each user %s/s\n",
+			      report_size(s, "user_rate_max", user));
 	if (report_has(s, "session_rate_max"))
 		(void)fprintf(r->to, "limit      each session %s/s\n",
 			      report_size(s, "session_rate_max", session));

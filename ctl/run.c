@@ -80,8 +80,9 @@ static int
 add_arguments(const struct job *j, char *const *arguments, size_t n)
 {
 	const struct verb *v = j->command->verb;
+	bool instead = v->user_instead && j->options->value[OPTION_USER] != NULL;
 	const char *const keys[] = { v->key, v->key2, v->key3 };
-	size_t first = v->key != NULL || v->takes_file, second = v->key2 != NULL;
+	size_t first = !instead && (v->key != NULL || v->takes_file), second = v->key2 != NULL;
 	size_t most = first + second + (v->key3 != NULL);
 	int r = EXIT_DONE;
 
@@ -93,8 +94,8 @@ add_arguments(const struct job *j, char *const *arguments, size_t n)
 		return EXIT_USAGE;
 	}
 	for (size_t i = 0; i < n && r == EXIT_DONE; i++)
-		if (keys[i] != NULL)
-			r = add_argument(j, keys[i], arguments[i]);
+		if (keys[i + instead] != NULL)
+			r = add_argument(j, keys[i + instead], arguments[i]);
 	if (r != EXIT_DONE || v->ask == NULL)
 		return r;
 	return v->ask(j->options, n > 0 ? arguments[0] : NULL, j->request);

@@ -179,6 +179,7 @@ const struct verb verb_resume = {
 const struct verb verb_limit = { .key = "id",
 				 .required = true,
 				 .key2 = "rate",
+				 .user_instead = true,
 				 .show = report_limit,
 				 .timeout_sec = ANSWER_SEC };
 

@@ -44,11 +44,13 @@ hello_limits(const struct config *c, const struct board_public *public)
 	struct board_public now;
 
 	(void)board_read_public(public, &now);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "sessions", number(c->sessions),
-			 "sessions_current", number(now.sessions), "sessions_per_address",
-			 number(c->sessions_per_address), "file_size", number(c->file_size),
-			 "idle_timeout_ms", number(c->idle_timeout / USEC_PER_MSEC),
-			 "stall_timeout_ms", number(c->stall_timeout / USEC_PER_MSEC));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sessions",
+			 number(c->sessions), "sessions_current", number(now.sessions),
+			 "sessions_per_address", number(c->sessions_per_address), "file_size",
+			 number(c->file_size), "idle_timeout_ms",
+			 number(c->idle_timeout / USEC_PER_MSEC), "stall_timeout_ms",
+			 number(c->stall_timeout / USEC_PER_MSEC), "session_rate",
+			 number(c->session_rate), "user_rate", number(c->user_rate));
 }
 
 int

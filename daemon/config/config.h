@@ -128,7 +128,7 @@ struct config {
 	uint64_t sessions, logins, sessions_per_address, sessions_per_user;
 	uint64_t penalty; /* microseconds; 0: none */
 	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
-	uint64_t session_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
+	uint64_t session_rate, user_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
 	uint64_t file_size;                /* bytes or NUM_UNLIMITED */
 	uint64_t free_space;
 	enum config_log_target log_target;

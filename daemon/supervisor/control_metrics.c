@@ -142,6 +142,7 @@ rate_limits(FILE *f, const struct supervisor *sup)
 		uint64_t limit;
 	} rows[] = {
 		{ "total_rate", sup->config->total_rate },
+		{ "user_rate", sup->config->user_rate },
 		{ "session_rate", sup->config->session_rate },
 	};
 

@@ -263,7 +263,7 @@ set_transfers(const struct supervisor *sup, const struct totals *t, json_t *answ
 		down += s->seen.upload == 0;
 		stalled += control_is_stalled(s);
 	}
-	part = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+	part = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
 			 "transfers", control_number(up + down), "uploads", control_number(up),
 			 "downloads", control_number(down), "stalled", control_number(stalled),
 			 "uploads_total", control_number(t->uploads), "downloads_total",
@@ -273,7 +273,8 @@ set_transfers(const struct supervisor *sup, const struct totals *t, json_t *answ
 			 control_number(sup->bytes_in_rate), "bytes_out_rate",
 			 control_number(sup->bytes_out_rate), "total_rate_max",
 			 control_number_or_null(sup->config->total_rate), "session_rate_max",
-			 control_number_or_null(sup->config->session_rate));
+			 control_number_or_null(sup->config->session_rate), "user_rate_max",
+			 control_number_or_null(sup->config->user_rate));
 	return part == NULL || json_object_update_new(answer, part) < 0 ? -ENOMEM : 0;
 }
 

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/num.h"
@@ -12,7 +13,7 @@
 enum { RATE_LEAST = 1 << 10 };
 
 struct order {
-	struct message_str id, rate;
+	struct message_str id, user, rate;
 	bool no_wait;
 	bool ordered;
 	uint64_t begun_usec;
@@ -173,9 +174,35 @@ cancel_step(struct control_request *rq, json_t *answer)
 /* ---- limit ---- */
 
 static const struct message_field limit_fields[] = {
-	{ "id", MESSAGE_STR, offsetof(struct order, id), CONTROL_ID_MAX, true },
+	{ "id", MESSAGE_STR, offsetof(struct order, id), CONTROL_ID_MAX, false },
+	{ "user", MESSAGE_STR, offsetof(struct order, user), USER_NAME_MAX, false },
 	{ "rate", MESSAGE_STR, offsetof(struct order, rate), NUM_TEXT_MAX, true },
 };
+
+static int
+limit_answer(json_t *answer, const char *key, json_t *whose, uint64_t rate, uint64_t limit)
+{
+	int r = control_set(answer, key, whose);
+
+	if (r == 0)
+		r = control_set(answer, "rate", control_number_or_null(rate));
+	if (r == 0)
+		r = control_set(answer, "rate_limit", control_number_or_null(limit));
+	return r < 0 ? r : CONTROL_DONE;
+}
+
+static int
+limit_user(struct control_request *rq, const char *user, uint64_t rate, json_t *answer)
+{
+	int r;
+
+	if (rate != NUM_UNLIMITED && users_find(rq->sup, user) == NULL)
+		return control_refuse(rq, -FTD_E_not_found, "there is no user %s", user);
+	r = user_rates_set(rq->sup, user, rate);
+	return r < 0 ? r
+		     : limit_answer(answer, "user", json_string(user), rate,
+				    user_rates_limit(rq->sup, user));
+}
 
 static int
 limit_step(struct control_request *rq, json_t *answer)
@@ -190,16 +217,16 @@ limit_step(struct control_request *rq, json_t *answer)
 		return control_refuse(
 		    rq, -FTD_E_bad_request,
 		    "rate must be as in 512K or 40M, at least 1K, or none, not %s", o->rate.data);
+	if ((o->id.data != NULL) == (o->user.data != NULL))
+		return control_refuse(rq, -FTD_E_bad_request, "one of id and user must be given");
+	if (o->user.data != NULL)
+		return limit_user(rq, o->user.data, rate, answer);
 	s = order_begin(rq, o, &r);
 	if (s == NULL)
 		return r;
 	sessions_limit(s, rate);
-	r = control_set(answer, "session", control_id('s', s->number));
-	if (r == 0)
-		r = control_set(answer, "rate", control_number_or_null(rate));
-	if (r == 0)
-		r = control_set(answer, "rate_limit", control_number_or_null(throttle_ceiling(s)));
-	return r < 0 ? r : CONTROL_DONE;
+	return limit_answer(answer, "session", control_id('s', s->number), rate,
+			    throttle_ceiling(s));
 }
 
 const struct control_verb control_pause = {

@@ -24,6 +24,7 @@
 #include "daemon/supervisor/slots.h"
 #include "daemon/supervisor/start.h"
 #include "daemon/supervisor/tick.h"
+#include "daemon/supervisor/user_rates.h"
 #include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/num.h"
@@ -217,6 +218,7 @@ supervisor_run(struct config *config, int ready)
 		r = sd_event_loop(sup.event);
 	end(&sup);
 	users_free(sup.users);
+	user_rates_done(&sup);
 	free(sup.config);
 	if (r == 0)
 		log_event(LOG_NOTICE, MESSAGE_ID_STOP, "ended");

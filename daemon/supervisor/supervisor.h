@@ -23,12 +23,13 @@
 #include "daemon/supervisor/penalties.h"
 #include "lib/users.h"
 
-struct admission;      /* admission.c */
-struct control;        /* control.c */
-struct journal;        /* journal.c */
-struct listeners;      /* listeners.c */
-struct reload;         /* reload.c: one under way, or NULL */
-struct house;          /* houses.c */
+struct admission; /* admission.c */
+struct control;   /* control.c */
+struct journal;   /* journal.c */
+struct listeners; /* listeners.c */
+struct reload;    /* reload.c: one under way, or NULL */
+struct house;     /* houses.c */
+struct user_rate;
 struct users_snapshot; /* users.c */
 
 enum house_kind { HOUSE_GATE, HOUSE_SESSION, HOUSE_KINDS };
@@ -58,7 +59,9 @@ struct supervisor {
 	struct boards boards;
 	struct listeners *listeners;
 	struct users_snapshot *users;
-	uint64_t users_loads; /* how often it was replaced */
+	uint64_t users_loads;         /* how often it was replaced */
+	struct user_rate *user_rates; /* user_rates.c */
+	size_t n_user_rates;
 	struct bans bans;
 	struct penalties penalties;
 	struct admission *admission;
@@ -106,6 +109,7 @@ struct session {
 	uint64_t rate;       /* bytes a second of the transfer under way, over about 2 s */
 	uint64_t rate_limit; /* of `ftctl limit`, bytes a second; NUM_UNLIMITED: none */
 	uint64_t share;      /* of limits.total_rate; NUM_UNLIMITED: all of it */
+	uint64_t user_share; /* of the limit of its user; the same */
 	uint64_t moved;      /* content bytes when the shares were given */
 	uint64_t pause;      /* as in the orders */
 	uint64_t resumed_usec;
@@ -142,8 +146,14 @@ void sessions_cancel(struct session *s, uint64_t ordinal);
 /* ---- throttle.c ---- */
 /* Bytes a second by limits.session_rate and `ftctl limit`; NUM_UNLIMITED: none. */
 uint64_t throttle_ceiling(const struct session *s);
-/* The same with its share of limits.total_rate: what it may move now. */
+/* The same with its shares of limits.total_rate and of its user's: what it may move now. */
 uint64_t throttle_rate(const struct session *s);
+
+/* ---- user_rates.c ---- */
+/* Bytes a second of all sessions of the user together; NUM_UNLIMITED: no limit. */
+uint64_t user_rates_limit(const struct supervisor *sup, const char *user);
+/* Limits the user by name, at once; NUM_UNLIMITED: no more. 0 or -ENOMEM. */
+int user_rates_set(struct supervisor *sup, const char *user, uint64_t rate);
 
 /* ---- reload.c ---- */
 /* Reads config_file again and checks it. dry_run: only that; *ret_diff tells what would change.

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "daemon/supervisor/division.h"
+#include "daemon/supervisor/user_rates.h"
 #include "lib/clock.h"
 #include "lib/num.h"
 #include "lib/own.h"
@@ -22,7 +23,7 @@ throttle_ceiling(const struct session *s)
 uint64_t
 throttle_rate(const struct session *s)
 {
-	return least(throttle_ceiling(s), s->share);
+	return least(throttle_ceiling(s), least(s->share, s->user_share));
 }
 
 void
@@ -39,6 +40,7 @@ throttle_begin(struct session *s)
 	uint64_t total = s->sup->config->total_rate;
 
 	s->share = total == NUM_UNLIMITED ? NUM_UNLIMITED : division_entry(total, s->sup->sessions);
+	user_rates_begin(s);
 }
 
 /* --- shares */
@@ -49,55 +51,62 @@ moved(const struct session *s)
 	return s->seen.bytes_in + s->seen.bytes_out;
 }
 
-static void
-write_share(struct session *s, uint64_t share)
+uint64_t
+throttle_used(const struct session *s)
 {
-	s->share = share;
-	s->moved = moved(s);
-	throttle_order(s);
+	return moved(s) - s->moved;
 }
 
 static void
-lift(struct supervisor *sup)
+lift(struct session **list, size_t n)
 {
-	for (uint32_t i = 0; i < sup->boards.slots; i++)
-		if (sup->slots[i] != NULL)
-			write_share(sup->slots[i], NUM_UNLIMITED);
+	for (size_t i = 0; i < n; i++)
+		list[i]->share = NUM_UNLIMITED;
 }
 
 static void
-divide(struct supervisor *sup, uint64_t elapsed_usec)
+divide(struct supervisor *sup, struct session **list, size_t n, uint64_t elapsed_usec)
 {
 	static struct division division;
-	auto_free struct division_row *rows = calloc((size_t)sup->sessions + 1, sizeof(*rows));
-	size_t n = 0;
+	auto_free struct division_row *rows = calloc(n + 1, sizeof(*rows));
 
 	if (rows == NULL) /* the shares stay as they are */
 		return;
-	for (uint32_t i = 0; i < sup->boards.slots && n < sup->sessions; i++)
-		if (sup->slots[i] != NULL)
-			rows[n++] = (struct division_row){
-				.used = moved(sup->slots[i]) - sup->slots[i]->moved,
-				.share = sup->slots[i]->share,
-			};
+	for (size_t i = 0; i < n; i++)
+		rows[i] = (struct division_row){ .used = throttle_used(list[i]),
+						 .share = list[i]->share };
 	division_divide(&division, sup->config->total_rate, elapsed_usec, rows, n);
-	n = 0;
-	for (uint32_t i = 0; i < sup->boards.slots && n < sup->sessions; i++)
-		if (sup->slots[i] != NULL)
-			write_share(sup->slots[i], rows[n++].share);
+	for (size_t i = 0; i < n; i++)
+		list[i]->share = rows[i].share;
+}
+
+/* What is written is what all limits leave. */
+static void
+settle(struct session **list, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		list[i]->moved = moved(list[i]);
+		throttle_order(list[i]);
+	}
 }
 
 void
 throttle_tick(struct supervisor *sup)
 {
-	static bool limited;
 	static uint64_t before;
-	uint64_t now = clock_usec();
+	auto_free struct session **list =
+	    calloc((size_t)sup->sessions + 1, sizeof(struct session *));
+	uint64_t now = clock_usec(), elapsed = now - before;
+	size_t n = 0;
 
+	for (uint32_t i = 0; list != NULL && i < sup->boards.slots && n < sup->sessions; i++)
+		if (sup->slots[i] != NULL)
+			list[n++] = sup->slots[i];
 	if (sup->config->total_rate != NUM_UNLIMITED)
-		divide(sup, now - before);
-	else if (limited)
-		lift(sup);
-	limited = sup->config->total_rate != NUM_UNLIMITED;
+		divide(sup, list, n, elapsed);
+	else
+		lift(list, n);
+	user_rates_divide(sup, list, n, elapsed);
+	settle(list, n);
 	before = now;
 }

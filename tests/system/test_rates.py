@@ -1,10 +1,12 @@
 """Limits of rate, and live surgery on transfers, as an administrator uses them."""
+import socket
 import threading
 import time
 
 import pytest
 
-from harness import until
+from harness import PATIENCE, hashed, until
+from wire import Closed
 
 MIB = 1 << 20
 
@@ -154,3 +156,117 @@ def test_cancel_a_download_under_a_limit(ftd):
                 break
         assert header["code"] == "cancelled"
         assert client.put("/after", b"still there")["status"] == "ok"
+
+
+# --- users
+
+class Readers:
+    """Sessions that download without end."""
+
+    def __init__(self, ftd, *users):
+        self.ftd, self.clients = ftd, []
+        for user in users:
+            client = ftd.connect(timeout=20 * PATIENCE)
+            assert client.login(user, "secret")["status"] == "ok"
+            self.clients.append((user, client))
+        self.threads = [threading.Thread(target=self._read, args=(client,), daemon=True)
+                        for _, client in self.clients]
+        for thread in self.threads:
+            thread.start()
+
+    @staticmethod
+    def _read(client):
+        try:
+            while True:
+                client.send({"opt": "download", "filename": "/big"})
+                while client.answer()[0].get("more"):
+                    pass
+        except (OSError, Closed):
+            pass
+
+    def rates(self, seconds):
+        """Bytes a second of each user."""
+        before, begin = self._sent(), time.monotonic()
+        time.sleep(seconds)
+        after, elapsed = self._sent(), time.monotonic() - begin
+        return {user: (after[user] - before[user]) / elapsed for user in after}
+
+    def _sent(self):
+        sent = dict.fromkeys((user for user, _ in self.clients), 0)
+        for session in self.ftd.sessions():
+            if session["user"] in sent:
+                sent[session["user"]] += session["bytes_out"]
+        return sent
+
+    def close(self):
+        for _, client in self.clients:
+            client.sock.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads:
+            thread.join(10)
+        for _, client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def with_users(make_ftd):
+    def make(**limits):
+        ftd = make_ftd({"limits": limits}, start=False)
+        ftd.write_users(f"alice:{hashed('secret')}", f"bob:{hashed('secret')}")
+        with open(ftd.root / "big", "wb") as file:
+            file.truncate(256 * MIB)
+        return ftd.start()
+    return make
+
+
+def test_a_user_has_one_rate(with_users):
+    """However many sessions it is divided over, and whatever the other users do."""
+    ftd = with_users(user_rate="4M")
+    readers = Readers(ftd, "alice", "alice", "alice", "bob")
+    time.sleep(1)
+    rates = readers.rates(10)
+    readers.close()
+    print(rates)
+    for user in ("alice", "bob"):
+        assert abs(rates[user] / (4 * MIB) - 1) < 0.05 * PATIENCE, rates
+    assert ftd.ftctl("status", json_out=True)["user_rate_max"] == 4 * MIB
+    assert "each user 4.0 MiB/s" in ftd.ftctl("status").stdout
+    assert f'\nftd_limit_rate_bytes_per_second{{limit="user_rate"}} {4 * MIB}\n' in ftd.ftctl("metrics").stdout
+    with ftd.connect() as client:
+        assert client.login("alice", "secret")["limits"]["user_rate"] == 4 * MIB
+
+
+def test_all_limits_hold_together(with_users):
+    """What a user may not have is for the others."""
+    ftd = with_users(user_rate="3M", total_rate="4M")
+    ftd.ftctl("limit", "--user", "alice", "1M")
+    readers = Readers(ftd, "alice", "alice", "bob", "bob")
+    time.sleep(2)
+    rates = readers.rates(5)
+    readers.close()
+    print(rates)
+    assert rates["alice"] < 1.15 * MIB and rates["bob"] < 3.4 * MIB
+    assert rates["alice"] > 0.8 * MIB and rates["bob"] > 2.4 * MIB
+
+
+def test_limit_of_a_user(with_users):
+    """At once, for the sessions there are and those to come, until it is lifted."""
+    ftd = with_users(session_rate="8M")
+    readers = Readers(ftd, "alice", "alice", "bob")
+    time.sleep(1)
+    answer = ftd.ftctl("limit", "--user", "alice", "1M", json_out=True)
+    assert (answer["user"], answer["rate"], answer["rate_limit"]) == ("alice", MIB, MIB)
+    time.sleep(1)
+    rates = readers.rates(4)
+    assert rates["alice"] < 1.3 * MIB and rates["bob"] > 2 * MIB, rates
+    assert "no limit" in ftd.ftctl("limit", "--user", "alice", "none").stdout
+    time.sleep(1)
+    assert readers.rates(2)["alice"] > 4 * MIB
+    readers.close()
+    assert ftd.ftctl("limit", "--user", "nobody", "1M", check=False).returncode == 7
+    assert ftd.ftctl("limit", "--user", "alice", check=False).returncode == 2
+    assert ftd.ftctl("limit", "--user", "alice", "s1", "1M", check=False).returncode == 2
+    ftd.ftctl("limit", "--user", "alice", "64K")
+    later = Readers(ftd, "alice")
+    time.sleep(1)
+    assert later.rates(3)["alice"] < 128 << 10
+    later.close()

@@ -27,6 +27,8 @@ static struct {
 	unsigned shutdowns;
 	uint64_t grace_usec; /* of the last one */
 	uint64_t cancelled, cancelled_ordinal;
+	uint64_t user_rate; /* what user_rates_set() was told */
+	char limited_user[USER_NAME_MAX + 1];
 	int reload_answer;          /* what reload_begin() answers */
 	const char *reload_problem; /* what it adds */
 	const char *reload_failure; /* what reload_last() says */
@@ -51,7 +53,8 @@ fake_start(uint32_t n)
 	fake.sup.config->logins = 64;
 	fake.sup.config->shutdown_grace = 30 * USEC_PER_SEC;
 	fake.sup.config->file_size = UINT64_MAX;
-	fake.sup.config->session_rate = fake.sup.config->total_rate = UINT64_MAX;
+	fake.sup.config->session_rate = fake.sup.config->user_rate = UINT64_MAX;
+	fake.sup.config->total_rate = UINT64_MAX;
 	fake.sup.config->n_shares = 1;
 	(void)snprintf(fake.sup.config->shares[0].root, PATH_MAX, "/");
 	fake.sup.generation = 1;
@@ -204,6 +207,23 @@ sessions_of_user(const struct supervisor *sup, const char *user)
 {
 	(void)sup;
 	(void)user;
+	return 0;
+}
+
+uint64_t
+user_rates_limit(const struct supervisor *sup, const char *user)
+{
+	(void)sup;
+	(void)user;
+	return fake.user_rate;
+}
+
+int
+user_rates_set(struct supervisor *sup, const char *user, uint64_t rate)
+{
+	(void)sup;
+	(void)snprintf(fake.limited_user, sizeof(fake.limited_user), "%s", user);
+	fake.user_rate = rate;
 	return 0;
 }
 

@@ -930,6 +930,17 @@ test_traffic(void **state)
 	assert_refused(&p, "{\"opt\":\"limit\",\"id\":\"s1001\",\"rate\":\"1\"}", "bad_request",
 		       "at least 1K");
 	assert_refused(&p, "{\"opt\":\"pause\",\"id\":\"s1\"}", "not_found", "s1");
+	assert_refused(&p, "{\"opt\":\"limit\",\"rate\":\"2K\"}", "bad_request", "id and user");
+	assert_refused(&p, "{\"opt\":\"limit\",\"id\":\"s1001\",\"user\":\"a\",\"rate\":\"2K\"}",
+		       "bad_request", "id and user");
+	assert_refused(&p, "{\"opt\":\"limit\",\"user\":\"alice\",\"rate\":\"2K\"}", "not_found",
+		       "alice");
+	auto_json json_t *lifted =
+	    ask(&p, "{\"opt\":\"limit\",\"user\":\"alice\",\"rate\":\"none\"}");
+
+	assert_string_equal(text_of(lifted, "user"), "alice");
+	assert_string_equal(fake.limited_user, "alice");
+	assert_true(fake.user_rate == UINT64_MAX);
 	peer_close(&p);
 }
 
