@@ -94,15 +94,6 @@ access_plaintext(const struct config *c, const union addr *peer)
 							     : no("tls_required", line, NULL);
 }
 
-struct access_verdict
-access_anonymous(const struct config *c, const struct access_subject *who)
-{
-	for (unsigned i = 0; i < c->n_shares; i++)
-		if (access_union(c, &c->shares[i], who) != 0)
-			return yes(c->shares[i].line);
-	return no("auth_required", c->line[CONFIG_AT_shares], NULL);
-}
-
 bool
 access_command(enum control_role role, enum control_role needed)
 {
@@ -195,19 +186,42 @@ access_rights(const struct config *c, const struct config_share *share,
 	return grant_at(c, share, who, rest, NULL).rights;
 }
 
-/* Whatever rule decides at a path decides at its own path, too: these are all there is to ask. */
+/* Whatever rule decides at a path decides at its own path, too: these are all there is to ask. With
+ * any, the first that are found will do. */
+static unsigned
+gather(const struct config *c, const struct config_share *share, const struct access_subject *who,
+       bool any)
+{
+	unsigned rights = access_rights(c, share, who, "");
+
+	for (unsigned i = 0; i < share->n_rules; i++) {
+		const struct config_rule *rule = &c->rules[share->first_rule + i];
+
+		if (rights == RIGHT_ALL || (any && rights != 0))
+			break;
+		if (is_for(c, rule, who))
+			rights |= access_rights(c, share, who, rule->path);
+	}
+	return rights;
+}
+
 unsigned
 access_union(const struct config *c, const struct config_share *share,
 	     const struct access_subject *who)
 {
-	unsigned rights = access_rights(c, share, who, "");
-
-	for (unsigned i = 0; i < share->n_rules; i++)
-		rights |= access_rights(c, share, who, c->rules[share->first_rule + i].path);
-	return rights;
+	return gather(c, share, who, false);
 }
 
-/* A rule beneath the path that does not grant all of need; or NULL. As access_union(). */
+struct access_verdict
+access_anonymous(const struct config *c, const struct access_subject *who)
+{
+	for (unsigned i = 0; i < c->n_shares; i++)
+		if (gather(c, &c->shares[i], who, true) != 0)
+			return yes(c->shares[i].line);
+	return no("auth_required", c->line[CONFIG_AT_shares], NULL);
+}
+
+/* A rule beneath the path that does not grant all of need; or NULL. As gather(). */
 static const struct config_rule *
 find_lacking(const struct access_view *v, const struct access_place *p, unsigned need)
 {
