@@ -34,7 +34,8 @@ limit_of(const struct session *s, unsigned share)
 bool
 quota_applies(const struct session *s, unsigned share)
 {
-	return limit_of(s, share) != NUM_UNLIMITED;
+	/* whose files are an account's own are the file system's to count */
+	return !s->own_uid && limit_of(s, share) != NUM_UNLIMITED;
 }
 
 mode_t

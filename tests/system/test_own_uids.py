@@ -23,8 +23,8 @@ def as_nobody(*capabilities):
     return ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *given]
 
 
-def make(make_ftd, *capabilities):
-    daemon = make_ftd(user="nobody", start=False, wrapper=as_nobody(*capabilities))
+def make(make_ftd, *capabilities, **share):
+    daemon = make_ftd(user="nobody", start=False, wrapper=as_nobody(*capabilities), share=share)
     daemon.root.chmod(0o1777)
     secret = hashed("secret")
     daemon.write_users(f"games:{secret}:account=games", f"mail:{secret}:account=mail", f"plain:{secret}",
@@ -115,6 +115,13 @@ def test_what_a_killed_session_left_goes_with_the_next(ftd):
     with login(ftd, "games") as games:
         games.put("/small", b"x")
     assert ftd.staged() == []
+
+
+def test_quotas_are_the_file_systems(make_ftd):
+    ftd = make(make_ftd, CAPABILITIES, quota="1K")
+    with login(ftd, "games") as games, login(ftd, "plain") as plain:
+        assert games.put("/large", b"x" * 5000)["status"] == "ok"
+        assert plain.put("/other", b"x" * 5000)["code"] == "quota_exceeded"
 
 
 def test_never_root_and_never_somebody_unknown(ftd):
