@@ -114,14 +114,16 @@ int
 user_password(const struct options *o, const char *name, char *ret_hash, json_t *answer)
 {
 	bool from_stdin = o->value[OPTION_STDIN] != NULL;
+	bool none = o->value[OPTION_NO_PASSWORD] != NULL, pam = o->value[OPTION_PAM] != NULL;
 	char password[PASSWORD_SIZE] = "";
 	int r;
 
-	if (o->value[OPTION_NO_PASSWORD] != NULL) {
-		ret_hash[0] = '\0';
-		return from_stdin ? local_refuse(answer, -FTD_E_bad_request,
-						 "--stdin and --no-password contradict each other")
-				  : 0;
+	if (from_stdin + none + pam > 1)
+		return local_refuse(answer, -FTD_E_bad_request,
+				    "--stdin, --no-password and --pam contradict each other");
+	if (none || pam) {
+		memcpy(ret_hash, pam ? USER_PAM : "", pam ? sizeof(USER_PAM) : 1);
+		return 0;
 	}
 	r = from_stdin ? read_line(password, answer) : ask_twice(name, password, answer);
 	if (r == 0)

@@ -9,6 +9,7 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 
+#include "daemon/verifier/pamcheck.h"
 #include "lib/own.h"
 
 enum { CLASSES_MAX = 16 };
@@ -65,9 +66,15 @@ count(struct classes *c, const char *hash)
 }
 
 static bool
+is_of_pam(const struct user *u)
+{
+	return strcmp(u->hash, USER_PAM) == 0;
+}
+
+static bool
 has_hash(const struct user *u)
 {
-	return u->hash[0] != '\0' && strcmp(u->hash, USER_PAM) != 0;
+	return u->hash[0] != '\0' && !is_of_pam(u);
 }
 
 /* One way through the whole file: who asks, and what most passwords cost. */
@@ -151,6 +158,20 @@ check_password(const struct packet_login *login, const struct user *u, const cha
 	return r > 0 ? i == 0 && fits && has_hash(u) : r;
 }
 
+/* What it costs is PAM's; where it was not built in, as much as for others. */
+static int
+ask_pam(const struct packet_login *login, const struct user *u, const char *decoy, char *why)
+{
+	char password[sizeof(login->password) + 1];
+	int r;
+
+	memcpy(password, login->password, login->password_len);
+	password[login->password_len] = '\0';
+	r = pamcheck_password(u->name, password, why);
+	explicit_bzero(password, sizeof(password));
+	return r == -EOPNOTSUPP ? check_password(login, u, decoy, why) : r;
+}
+
 static bool
 is_signed(const struct packet_login *login)
 {
@@ -216,7 +237,9 @@ secret_check(const struct packet_login *login, const char *users, size_t len, st
 	}
 	if (look_up(users, len, login->user, &u, decoy, ret_why) < 0)
 		return VERIFIED_BROKEN;
-	if (login->method == LOGIN_PASSWORD)
+	if (login->method == LOGIN_PASSWORD && is_of_pam(&u))
+		yes = ask_pam(login, &u, decoy, ret_why);
+	else if (login->method == LOGIN_PASSWORD)
 		yes = check_password(login, &u, decoy, ret_why);
 	else if (login->method == LOGIN_KEY)
 		yes = check_key(login, &u);
@@ -225,11 +248,26 @@ secret_check(const struct packet_login *login, const char *users, size_t len, st
 	explicit_bzero(decoy, sizeof(decoy));
 	explicit_bzero(u.hash, sizeof(u.hash));
 	if (yes < 0) {
-		(void)snprintf(ret_why, USERS_WHY_MAX, "no password can be hashed");
+		if (ret_why[0] == '\0')
+			(void)snprintf(ret_why, USERS_WHY_MAX, "no password can be hashed");
 		return VERIFIED_BROKEN;
 	}
 	if (yes == 0)
 		return VERIFIED_NO;
 	*ret_user = u;
 	return u.disabled ? VERIFIED_DISABLED : VERIFIED_YES;
+}
+
+bool
+secret_asks_pam(const struct packet_login *login, const char *users, size_t len)
+{
+	char decoy[USER_HASH_MAX + 1], why[USERS_WHY_MAX];
+	struct user u = { 0 };
+	bool asks;
+
+	if (login->method != LOGIN_PASSWORD || !is_sound(login))
+		return false;
+	asks = look_up(users, len, login->user, &u, decoy, why) == 0 && is_of_pam(&u);
+	explicit_bzero(&u, sizeof(u));
+	return asks;
 }

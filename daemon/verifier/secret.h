@@ -12,12 +12,14 @@
 #include "daemon/common/packet.h"
 #include "lib/users.h"
 
-/* *ret_why (USERS_WHY_MAX) is written
- * where there is something to tell the administrator. On YES and DISABLED, and not else,
- * *ret_user is who it is. */
+/* *ret_why ("" before; USERS_WHY_MAX) is written where there is something to tell the
+ * administrator. On YES and DISABLED, and not else, *ret_user is who it is. */
 enum verified_result secret_check(const struct packet_login *login, const char *users, size_t len,
 				  struct user *ret_user, char *ret_why);
 
 /* The hash among those of the file whose method and cost most of them have; what is hashed for
  * users who have none. buf: USER_HASH_MAX + 1. */
 void secret_decoy(const char *users, size_t len, char *buf);
+
+/* Whether PAM is asked about this login. */
+bool secret_asks_pam(const struct packet_login *login, const char *users, size_t len);

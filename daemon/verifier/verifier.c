@@ -1,6 +1,6 @@
 /*
- * The verifier: one process a login. Reads the users file, gives up all files, then reads the one
- * packet of the gate, checks one secret, tells the supervisor, and ends.
+ * The verifier: one process a login. Reads the users file, takes the one packet of the gate, gives
+ * up all files, checks one secret, tells the supervisor, and ends.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -89,7 +89,28 @@ prepare(struct verifier *v)
 	if (OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) != 1)
 		return -ENOMEM;
 	read_users(v);
-	return enter_sandbox(v->config);
+	return 0;
+}
+
+/* It lies there already; what came with it is not taken. */
+static int
+take_login(struct verifier *v)
+{
+	ssize_t n = recv(ROLE_FD_EXTRA, &v->login, sizeof(v->login), MSG_DONTWAIT | MSG_TRUNC);
+
+	return n == (ssize_t)sizeof(v->login) ? 0 : -EPROTO;
+}
+
+/* The modules of PAM need files and more: the only logins that are judged outside the sandbox. */
+static bool
+stays_outside(const struct verifier *v)
+{
+#ifdef WITH_PAM
+	return v->users != NULL && secret_asks_pam(&v->login, v->users, v->users_len);
+#else
+	(void)v;
+	return false;
+#endif
 }
 
 /* A certificate is the gate's word alone: not even that counts where no client is asked for one. */
@@ -125,7 +146,6 @@ verifier_main(void)
 {
 	static struct verifier v;
 	struct packet_verified answer;
-	ssize_t n;
 	int r;
 
 	if (role_begin("ftd-verifier") < 0)
@@ -134,14 +154,14 @@ verifier_main(void)
 		return ROLE_EXIT_SETUP;
 	rolelog_init(ROLE_FD_LOG, (unsigned)v.config->log_level);
 	r = prepare(&v);
+	if (r == 0 && take_login(&v) < 0)
+		return ROLE_EXIT_PROTOCOL;
+	if (r == 0 && !stays_outside(&v))
+		r = enter_sandbox(v.config);
 	if (r < 0) {
 		rolelog(LOG_ERR, "cannot start a verifier, refusing a login: %s", strerror(-r));
 		return ROLE_EXIT_SETUP;
 	}
-	/* it lies there already; what came with it is not taken */
-	n = recv(ROLE_FD_EXTRA, &v.login, sizeof(v.login), MSG_DONTWAIT | MSG_TRUNC);
-	if (n != (ssize_t)sizeof(v.login))
-		return ROLE_EXIT_PROTOCOL;
 	judge(&v, &answer);
 	if (io_send_packet(ROLE_FD_HOUSE, &answer, sizeof(answer), NULL, 0, 0) < 0)
 		return ROLE_EXIT_BROKEN;

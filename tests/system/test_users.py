@@ -196,6 +196,8 @@ def test_every_edit(file):
     assert not file.show("bob")["disabled"]
     file("passwd", "bob", "--stdin", text="gr\u00fc\u00df dich")  # no end of line, not ASCII
     assert hashes_to("gr\u00fc\u00df dich", file.lines()[1].split(":")[1])
+    file("passwd", "bob", "--pam")
+    assert file.lines()[1].split(":")[1] == "pam"
     file("passwd", "bob", "--no-password")
     file("key", "remove", "bob", KEY2)
     file("key", "remove", "bob", "nas")
@@ -217,6 +219,7 @@ def test_what_is_not_done(file):
             (2, "no user name", ["add", "a\nroot", "--no-password"]),
             (2, "no name of a system user", ["add", "zoe", "--no-password", "--account", "a,disabled"]),
             (2, "contradict", ["add", "zoe", "--no-password", "--stdin"]),
+            (2, "contradict", ["add", "zoe", "--no-password", "--pam"]),
             (2, "the password is empty", ["add", "zoe", "--stdin"]),
             (2, "no terminal", ["add", "zoe"]),
             (7, "no user zoe", ["passwd", "zoe", "--stdin"]),
