@@ -1,4 +1,5 @@
 """Memory and arguments of the daemon's processes tell nothing to others, not even to those of the same user."""
+import contextlib
 import os
 import pwd
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import children, name_of
+from harness import SANITIZED, children, hashed, name_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
 LOOK = """
@@ -48,3 +49,42 @@ def test_arguments_are_the_role_and_nothing_else(roles):
     for pid in roles:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         assert words[:2] == [b"ftd", b"--role"] and words[2].isalpha() and words[3:] == [b""], words
+
+
+# --- what a client sends to log in
+
+def memory(pid):
+    """What the process may read of its memory, piece by piece; it may end meanwhile."""
+    try:
+        with open(f"/proc/{pid}/maps", encoding="ascii", errors="replace") as maps, open(f"/proc/{pid}/mem", "rb", 0) as mem:
+            for line in maps:
+                span, rights = line.split()[:2]
+                begin, end = (int(x, 16) for x in span.split("-"))
+                if "r" in rights and "[v" not in line:
+                    with contextlib.suppress(OSError):
+                        yield os.pread(mem.fileno(), end - begin, begin)
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+
+
+def holds(pid, secret):
+    return any(secret in piece for piece in memory(pid))
+
+
+@pytest.mark.skipif(SANITIZED, reason="the address space of a sanitizer is too large to search")
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_password_is_gone_when_it_is_checked(make_ftd, tls):
+    """Not in the gate that becomes the pump, not in the session, not in the supervisor, not in the log."""
+    secret = b"a-secret-" + os.urandom(8).hex().encode()
+    ftd = make_ftd({"log": {"level": "debug"}})
+    ftd.write_users(f"alice:{hashed(secret.decode())}")
+    with (ftd.secure if tls else ftd.client)() as client:
+        assert client.login("alice", secret.decode())["status"] == "ok"
+        client.put("/f", b"x")
+        assert not [name_of(pid) for pid in [ftd.pid, *children(ftd.pid)] if holds(pid, secret)]
+        assert holds(ftd.pid, b"anonymous"), "the search finds what is there"
+    for wrong in (secret, secret + b"x"):
+        with (ftd.secure if tls else ftd.client)() as client:
+            client.login("mallory" if wrong == secret else "alice", wrong.decode())
+    assert not [name_of(pid) for pid in [ftd.pid, *children(ftd.pid)] if holds(pid, secret)]
+    assert secret.decode() not in ftd.errors
