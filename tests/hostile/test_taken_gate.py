@@ -9,7 +9,7 @@ import pytest
 
 import taken
 import wire
-from harness import PATIENCE, SANITIZED, children, name_of, run, until
+from harness import PATIENCE, SANITIZED, children, name_of, run, served, until
 from test_taken_session import record
 
 HEAD = struct.Struct("<IIII")  # struct packet_gate: type, said_hello, tls, pad
@@ -104,6 +104,14 @@ def test_what_it_holds(ftd):
         held = client.attack("descriptors")
     assert sorted(kind for fd, kind in held if fd > 2) == sorted(
         [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM, socket.SOCK_STREAM]), held
+
+
+def test_a_crash_replaces_its_house(ftd):
+    """What was learnt of a house's memory is worth nothing for the next gate."""
+    house = next(p for p in children(ftd.pid) if name_of(p) == "ftd-gatehouse")
+    taken.attempts(ftd, taken.gate, taken.Results(), "kernel")
+    until(lambda: house not in children(ftd.pid), 10, "the end of the house")
+    served(ftd)
 
 
 # --- what the supervisor hears of it

@@ -4,6 +4,8 @@ import ctypes
 import itertools
 import json
 import os
+import pwd
+import shutil
 import signal
 import socket
 import struct
@@ -13,7 +15,7 @@ import pytest
 
 import taken
 import wire
-from harness import PATIENCE, SANITIZED, children, name_of, until
+from harness import PATIENCE, SANITIZED, children, hashed, name_of, served, until
 
 LANDLOCK_CREATE_RULESET = 444
 
@@ -149,6 +151,34 @@ def test_within_its_shares(ftd, capsys):
     with capsys.disabled():
         print("", *(f"reached in a share of both: {attempt}" for attempt in sorted(reached)), sep="\n")
     assert "openat2 to read" in reached and not reached & {"fchmodat", "truncate", "setxattr", "linkat into the share"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
+def test_uids_of_their_own_close_it(make_ftd):
+    """With accounts of the system for its users (own-uids.conf) even what they share is not one user's."""
+    nobody = pwd.getpwnam("nobody")
+    keeps = [f"--{which}-caps=+kill,+setgid,+setuid" for which in ("inh", "ambient")]
+    ftd = make_ftd(user="nobody", start=False, program=taken.TAKEN, wrapper=[
+        "setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups", *keeps])
+    ftd.root.chmod(0o1777)
+    ftd.write_users(f"alice:{hashed('alice')}:account=games", f"bob:{hashed('bob')}:account=mail")
+    os.chown(ftd.dir / "users", 0, nobody.pw_gid)
+    ftd.start()
+    with ftd.client() as bob, taken.session(ftd) as client:
+        assert bob.login("bob", "bob")["status"] == "ok"
+        assert bob.put("/of-bob", b"mine alone", mode=0o600)["status"] == "ok"
+        for what, aim in (("paths", {"path": str(ftd.root / "of-bob")}), ("processes", {"pid": ftd.pid})):
+            found = client.attack(what, **aim)
+            assert found and not [attempt for attempt, result in found if result is not None and result >= 0]
+        assert bob.get("/of-bob") == b"mine alone"
+
+
+def test_a_crash_replaces_its_house(ftd):
+    """What was learnt of a house's memory is worth nothing for the next session."""
+    house = next(p for p in children(ftd.pid) if name_of(p) == "ftd-sessionhous")
+    taken.attempts(ftd, taken.session, taken.Results(), "kernel")
+    until(lambda: house not in children(ftd.pid), 10, "the end of the house")
+    served(ftd)
 
 
 # --- what the supervisor hears of it
