@@ -107,27 +107,49 @@ daemon_state(FILE *f, const struct supervisor *sup)
 
 /* ---- limits, each with what is in use ---- */
 
-static int
-compare_sources(const void *a, const void *b)
+/* Whose a session is: its source or its user; what neither fills is 0. */
+struct owner {
+	union {
+		struct subnet source;
+		char user[USER_NAME_MAX + 1];
+	};
+};
+
+static bool
+source_of(const struct session *s, struct owner *ret)
 {
-	return memcmp(a, b, sizeof(struct subnet));
+	ret->source = addr_source(&s->peer);
+	return true;
 }
 
-/* The most sessions that one source has. */
-static uint64_t
-busiest_source(const struct supervisor *sup)
+static bool
+user_of(const struct session *s, struct owner *ret)
 {
-	auto_free struct subnet *sources = calloc((size_t)sup->sessions + 1, sizeof(*sources));
+	memcpy(ret->user, s->user, sizeof(ret->user));
+	return s->user[0] != '\0';
+}
+
+static int
+compare_owners(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct owner));
+}
+
+/* The most sessions that one owner has. */
+static uint64_t
+busiest(const struct supervisor *sup, bool (*owner_of)(const struct session *s, struct owner *ret))
+{
+	auto_free struct owner *owners = calloc((size_t)sup->sessions + 1, sizeof(*owners));
 	uint64_t run = 0, most = 0;
 	size_t n = 0;
 
-	for (uint32_t i = 0; sources != NULL && i < sup->boards.slots && n < sup->sessions; i++)
-		if (sessions_at(sup, i) != NULL)
-			sources[n++] = addr_source(&sessions_at(sup, i)->peer);
+	for (uint32_t i = 0; owners != NULL && i < sup->boards.slots && n < sup->sessions; i++)
+		if (sessions_at(sup, i) != NULL && owner_of(sessions_at(sup, i), &owners[n]))
+			n++;
 	if (n > 0)
-		qsort(sources, n, sizeof(*sources), compare_sources);
+		qsort(owners, n, sizeof(*owners), compare_owners);
 	for (size_t i = 0; i < n; i++) {
-		run = i > 0 && subnet_equal(&sources[i - 1], &sources[i]) ? run + 1 : 1;
+		run = i > 0 && compare_owners(&owners[i - 1], &owners[i]) == 0 ? run + 1 : 1;
 		most = run > most ? run : most;
 	}
 	return most;
@@ -190,7 +212,8 @@ limits(FILE *f, const struct supervisor *sup)
 		{ "sessions", c->sessions, sup->sessions },
 		{ "logins", c->logins, view.gates },
 		{ "waiting", ADMISSION_WAITING_MAX, view.waiting },
-		{ "sessions_per_address", c->sessions_per_address, busiest_source(sup) },
+		{ "sessions_per_address", c->sessions_per_address, busiest(sup, source_of) },
+		{ "sessions_per_user", c->sessions_per_user, busiest(sup, user_of) },
 	};
 
 	family(f, "ftd_limit", "gauge", "Limits in force.");
@@ -198,7 +221,7 @@ limits(FILE *f, const struct supervisor *sup)
 		(void)fprintf(f, "ftd_limit{limit=\"%s\"} %" PRIu64 "\n", rows[i].name,
 			      rows[i].limit);
 	family(f, "ftd_limit_used", "gauge",
-	       "What is in use of them (of sessions_per_address: by the busiest).");
+	       "What is in use of them (of those per address and per user: by the busiest).");
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		(void)fprintf(f, "ftd_limit_used{limit=\"%s\"} %" PRIu64 "\n", rows[i].name,
 			      rows[i].used);
