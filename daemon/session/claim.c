@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include "lib/err.h"
 #include "lib/own.h"
 
-enum { NUMBER_MAX = 999, EXTENSION_MAX = 32 };
+enum { NUMBER_MAX = 999, RANDOM_TRIES = 8, EXTENSION_MAX = 32 };
 
 int
 claim_how(const struct message_str *if_exists, enum publish_how fallback, enum publish_how *ret)
@@ -78,14 +79,25 @@ numbered(const char *leaf, unsigned number, char *ret)
 	(void)snprintf(ret, PATH_COMPONENT_MAX + 1, "%.*s%s%s", (int)stem, leaf, mark, dot);
 }
 
+/* In order, then any: a box into which one name comes again and again never refuses it. */
+static unsigned
+number_at(unsigned i)
+{
+	unsigned number;
+
+	if (i <= NUMBER_MAX || getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return i;
+	return number;
+}
+
 int
 claim_numbered(int from_dir, const char *from, int to_dir, char *leaf)
 {
 	char other[PATH_COMPONENT_MAX + 1];
 	int r = claim_rename(from_dir, from, to_dir, leaf);
 
-	for (unsigned i = 2; r == -EEXIST && i <= NUMBER_MAX; i++) {
-		numbered(leaf, i, other);
+	for (unsigned i = 2; r == -EEXIST && i <= NUMBER_MAX + RANDOM_TRIES; i++) {
+		numbered(leaf, number_at(i), other);
 		r = claim_rename(from_dir, from, to_dir, other);
 		if (r == 0)
 			memcpy(leaf, other, sizeof(other));

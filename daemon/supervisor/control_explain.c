@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,11 +25,12 @@ struct explain {
 	const struct access_operation *row; /* NULL: connect */
 	char source_path[PATH_BYTES_MAX + 1], target_path[PATH_BYTES_MAX + 1];
 
-	const struct config *config;
+	const struct config *config; /* in the first step only */
 	struct control_pages steps;
 	bool short_of_memory;
 	struct access_verdict verdict;
-	const char *file; /* of the line that decides */
+	char file[PATH_MAX]; /* of the line that decides; a copy: a reload may come before it is
+				told */
 };
 
 static const struct message_field explain_fields[] = {
@@ -143,7 +145,7 @@ static void
 deny(struct explain *e, const char *code, const char *file, int line)
 {
 	e->verdict = (struct access_verdict){ .code = code, .line = line };
-	e->file = file;
+	(void)snprintf(e->file, sizeof(e->file), "%s", file);
 }
 
 static void
@@ -251,7 +253,7 @@ explain(struct control_request *rq, struct explain *e)
 	const char *bad_name = e->verdict.code;
 
 	e->config = rq->sup->config;
-	e->file = e->config->file;
+	(void)snprintf(e->file, sizeof(e->file), "%s", e->config->file);
 	e->steps.rows = json_array();
 	if (e->steps.rows == NULL)
 		return -ENOMEM;

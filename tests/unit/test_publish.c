@@ -193,6 +193,35 @@ keep_both(void **state)
 }
 
 static void
+make_empty(const char *name)
+{
+	auto_close int fd = openat(root, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+}
+
+/* However often a name was dropped: it is taken once more, and nobody is told. */
+static void
+a_drop_box_is_never_full_of_a_name(void **state)
+{
+	char name[32];
+	struct publish p;
+
+	(void)state;
+	make_empty("scan.pdf");
+	for (unsigned i = 2; i <= 999; i++) {
+		(void)snprintf(name, sizeof(name), "scan (%u).pdf", i);
+		make_empty(name);
+	}
+	for (unsigned i = 0; i < 3; i++) {
+		p = content("scan.pdf", "once more", PUBLISH_REPLACE);
+		assert_int_equal(publish(&p), 0);
+		assert_content(p.leaf, "once more");
+		publish_done(&s, &p);
+	}
+}
+
+static void
 if_match(void **state)
 {
 	char etag[ENTRY_ETAG_MAX];
@@ -395,6 +424,7 @@ main(void)
 		TEST(if_match, begin),
 		TEST(setgid_directory, begin),
 		TEST(drop_box, begin_without_list),
+		TEST(a_drop_box_is_never_full_of_a_name, begin_without_list),
 		TEST(no_right_to_replace, begin),
 		TEST(a_group, begin),
 		TEST(the_group_answers_in_order, begin),
