@@ -1,0 +1,42 @@
+/* A gate in a child process behind its sandbox; what a client and a supervisor say to it and hear.
+ * Each of them fails the test that is not so. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <jansson.h>
+
+#include "daemon/common/packet.h"
+#include "daemon/config/config.h"
+
+enum { GATE_PATIENCE_MS = 5000, LOGIN_MS = 1500 /* until the deadline */ };
+
+struct peer {
+	pid_t pid;
+	int client;     /* the stranger's end */
+	int connection; /* the supervisor's own copy */
+	int privilege;
+};
+
+extern struct config config; /* of the gates that are started */
+
+/* flags: BIRTH_*; peer: its address. */
+void gate_start_with(struct peer *p, uint32_t flags, const char *peer);
+/* From loopback. */
+void gate_start(struct peer *p);
+/* Closes all ends; its exit status, or -1. */
+int gate_end(struct peer *p);
+
+void send_bytes(const struct peer *p, const void *bytes, size_t n);
+void send_frame(const struct peer *p, const char *json);
+/* The caller owns it. */
+json_t *get_frame(const struct peer *p);
+void expect_refusal(struct peer *p, const char *code);
+
+/* What the gate asks the supervisor; -1 when it asks nothing and ends. */
+int asked(const struct peer *p, struct packet_gate *ret);
+void say_verdict(const struct peer *p, const char *code);
+/* After a yes everything that was not answered lies in the socket still, to the byte. */
+void expect_left_over(struct peer *p, const void *bytes, size_t n);
