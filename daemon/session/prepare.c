@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "daemon/session/quota.h"
+#include "daemon/session/room.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -160,6 +161,8 @@ reserve(struct session *s, struct upload *u)
 	struct staging *st = &u->publish.staging;
 	int r = quota_reserve(s, st, u->transfer.expected);
 
+	if (r == 0)
+		r = room_take(s, st, u->transfer.expected);
 	if (r < 0)
 		staging_discard(s, st);
 	return r == -FTD_E_busy

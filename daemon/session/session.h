@@ -299,6 +299,7 @@ struct staging {
 	unsigned share;
 	int fd;                    /* read-write, held by an OFD lock */
 	bool elsewhere;            /* in the target directory */
+	bool allocated;            /* room.c: its room is taken */
 	mode_t mode;               /* as it was made */
 	struct ledger_record hold; /* quota.c: what is reserved for it, LEDGER_FREE: nothing */
 	uint64_t target_device, target_inode;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "daemon/session/quota.h"
+#include "daemon/session/room.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/io.h"
@@ -13,7 +14,6 @@
 
 enum {
 	WRITE_BEHIND = 8 << 20, /* that much is sent on its way to disk at once */
-	SPACE_EVERY = 64 << 20, /* content of unknown size: room is looked at so often */
 	HOLE_STEP = 256 << 20,  /* zeros are hashed so many at once */
 };
 
@@ -31,19 +31,13 @@ refused(struct transfer *t, int error, const char *message)
 static int
 check_room(struct session *s, struct transfer *t, uint64_t n)
 {
-	uint64_t end = t->size + n, room, total;
-	int r;
+	uint64_t end = t->size + n;
 
 	if (n > INT64_MAX || end > INT64_MAX || end > t->max)
 		return -FTD_E_file_too_large;
 	if (end > t->expected)
 		return -FTD_E_size_mismatch;
-	r = quota_extend(s, t->staging, end);
-	if (r < 0 || t->expected != UINT64_MAX || end / SPACE_EVERY == t->size / SPACE_EVERY)
-		return r;
-	if (shares_space(s, t->share, &room, &total) == 0 && room == 0)
-		return -FTD_E_disk_full;
-	return 0;
+	return quota_extend(s, t->staging, end);
 }
 
 /* ---- bytes */
@@ -68,6 +62,8 @@ store(struct session *s, struct transfer *t, const uint8_t *data, size_t n)
 	r = check_room(s, t, n);
 	if (r == 0)
 		r = io_pwrite_full(t->fd, data, n, (off_t)t->size);
+	if (r == 0)
+		r = room_check(s, t->staging);
 	if (r < 0)
 		return r;
 	digest_update(s->digest, data, n);
@@ -149,6 +145,7 @@ take_hole(struct session *s, const struct request *rq, struct transfer *t, uint6
 		r = -errno;
 	if (r < 0)
 		return refused(t, r, NULL);
+	room_give_back(t->staging, t->size, n);
 	(void)beat_begin(s, rq, "verifying");
 	for (r = 0; n > 0 && r == 0; n -= step) {
 		step = n < HOLE_STEP ? n : HOLE_STEP;

@@ -1,0 +1,88 @@
+#include "daemon/session/room.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/magic.h>
+
+#include "lib/err.h"
+
+enum { TRIES = 200, STEP_NS = 5000000 };
+
+/* Whether less is free than must be. */
+static int
+check(const struct session *s, const struct statfs *st)
+{
+	uint64_t free;
+
+	if (__builtin_mul_overflow((uint64_t)st->f_bavail, (uint64_t)st->f_bsize, &free))
+		return 0;
+	return free < s->config->free_space ? -FTD_E_disk_full : 0;
+}
+
+static int
+allocate(const struct session *s, struct staging *st, uint64_t size)
+{
+	struct statfs fs;
+
+	if (fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0)
+		return errno == ENOSPC || errno == EDQUOT ? -errno : 0;
+	st->allocated = true;
+	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs);
+}
+
+/* One after the other: two that look at once could both go, where one has room. Who holds the
+ * lock for longer than that is stopped, and not waited for. */
+static void
+lock(int dir)
+{
+	const struct timespec step = { 0, STEP_NS };
+
+	for (int i = 0; i < TRIES && flock(dir, LOCK_EX | LOCK_NB) < 0; i++) {
+		if (errno != EWOULDBLOCK) /* a file system that cannot */
+			return;
+		(void)nanosleep(&step, NULL);
+	}
+}
+
+int
+room_take(const struct session *s, struct staging *st, uint64_t size)
+{
+	int dir = s->shares[st->share].ftd, r;
+	struct statfs fs;
+
+	if (size == UINT64_MAX || size <= SESSION_SMALL)
+		return 0;
+	if (fstatfs(st->fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type == BTRFS_SUPER_MAGIC) /* it would not compress what was allocated before */
+		return 0;
+	lock(dir);
+	r = allocate(s, st, size);
+	if (r < 0 && ftruncate(st->fd, 0) < 0) /* at once: the next one may have it */
+		r = -errno;
+	(void)flock(dir, LOCK_UN);
+	return r;
+}
+
+int
+room_check(const struct session *s, const struct staging *st)
+{
+	struct statfs fs;
+
+	if (st->allocated)
+		return 0;
+	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs);
+}
+
+void
+room_give_back(const struct staging *st, uint64_t at, uint64_t n)
+{
+	if (st->allocated && n > 0)
+		(void)fallocate(st->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+				(off_t)n);
+}
