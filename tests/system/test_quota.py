@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import struct
+import subprocess
 import tempfile
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness import PATIENCE, until
+from harness import PATIENCE, hashed, until
 from wire import Closed
 
 FULL = os.environ.get("FTD_FULL") == "1"
@@ -42,9 +43,10 @@ def root():
 @pytest.fixture
 def with_quota(root, make_ftd):
     """A maker of daemons that serve the same directory."""
-    def make(quota=f"{QUOTA // KIB}K"):
+    def make(quota=f"{QUOTA // KIB}K", users=()):
         daemon = make_ftd({"log": {"level": "warning"}}, share={"root": str(root), "quota": quota}, start=False)
         daemon.root = root
+        daemon.write_users(*(f"{user}:{hashed('secret')}" for user in users))
         return daemon.start()
     return make
 
@@ -135,6 +137,28 @@ def test_content_of_unknown_length(with_quota, root):
     assert ledger(root) == (100 * KIB, [])
 
 
+def test_users_have_one_each(make_ftd, root):
+    """Whoever replaces or removes a file, its owner is credited."""
+    ftd = make_ftd(share={"root": str(root), "quota": "100K"}, start=False)
+    ftd.write_users(f"alice:{hashed('a')}", f"bob:{hashed('b')}")
+    ftd.start()
+    with ftd.connect() as alice, ftd.connect() as bob:
+        for client, user in ((alice, "alice"), (bob, "bob")):
+            assert client.login(user, user[0])["status"] == "ok"
+            assert client.put(f"/{user}", bytes(80 * KIB))["status"] == "ok"
+            assert client.ask({"opt": "space"})["used"] == 80 * KIB
+        assert alice.put("/bob", bytes(20 * KIB))["status"] == "ok"
+        assert alice.ask({"opt": "space"})["free"] == 0
+        assert bob.ask({"opt": "space"})["used"] == 0
+        assert bob.ask({"opt": "rename", "filename": "/bob", "to": "/hers"})["status"] == "ok"
+        assert bob.ask({"opt": "copy", "filename": "/hers", "to": "/his"})["status"] == "ok"
+        assert bob.ask({"opt": "space"})["used"] == 20 * KIB
+        assert bob.ask({"opt": "rename", "filename": "/his", "to": "/alice", "if_exists": "replace"})["status"] == "ok"
+        assert bob.ask({"opt": "remove", "filename": "/hers"})["status"] == "ok"
+        assert alice.ask({"opt": "space"})["used"] == 0
+    assert (ledger(root, "alice"), ledger(root, "bob")) == ((0, []), (20 * KIB, []))
+
+
 def test_what_was_there_before_counts_to_nobody(with_quota, root):
     (root / "old").write_bytes(bytes(200 * KIB))
     ftd = with_quota("100K")
@@ -190,8 +214,8 @@ def test_no_directory_counts_twice(make_ftd, root):
 class Clients:
     """Threads that upload, and what they met."""
 
-    def __init__(self, daemons, n, work):
-        self.daemons, self.work, self.problems, self.refused = daemons, work, [], 0
+    def __init__(self, daemons, n, work, users=()):
+        self.daemons, self.work, self.users, self.problems, self.refused = daemons, work, users, [], 0
         self.end = threading.Event()
         self.threads = [threading.Thread(target=self._run, args=(i,)) for i in range(n)]
 
@@ -200,6 +224,8 @@ class Clients:
         while not self.end.is_set():
             try:
                 with self.daemons[number % len(self.daemons)].client(timeout=20 * PATIENCE) as client:
+                    if self.users:
+                        client.login(self.users[number % len(self.users)], "secret")
                     while not self.end.is_set():
                         answer = self.work(client, dice, number)
                         if answer["status"] == "ok":
@@ -287,17 +313,76 @@ def test_a_hundred_uploads_at_once(with_quota, root, daemons):
     assert owned(root) == QUOTA
 
 
-@pytest.mark.parametrize("daemons", [1, 2])
-def test_everything_that_changes_names_at_once(with_quota, root, daemons):
-    made = [with_quota() for _ in range(daemons)]
+def owned_by(root):
+    """The bytes of each user, by what the files say."""
+    sums = {}
+    for path, size in files(root).items():
+        user = os.getxattr(path, OWNER).decode()
+        sums[user] = sums.get(user, 0) + size
+    return sums
+
+
+def exact(root, users):
+    """Whether all ledgers say what the files say, and nothing is reserved."""
+    sums = owned_by(root)
+    return all(ledger(root, user) == (sums.get(user, 0), []) for user in users)
+
+
+@pytest.mark.parametrize("daemons, users", [(1, ()), (2, ()), (2, ("alice", "bob"))])
+def test_everything_that_changes_names_at_once(with_quota, root, daemons, users):
+    made = [with_quota(users=users) for _ in range(daemons)]
 
     def meanwhile():
         kill_one(made)
         time.sleep(0.02)
 
-    clients = Clients(made, 24, churn)
+    clients = Clients(made, 24, churn, users)
     clients.run(60 if FULL else 4, meanwhile)
-    assert owned(root) <= QUOTA
+    assert all(used <= QUOTA for used in owned_by(root).values())
     # a session killed between the two steps of a removal leaves it to the next count to say what was done
-    until(lambda: settled(made[0], root), 30, "an exact account")
-    until(lambda: ledger(root) == (owned(root), []), 30, "no reservation being left")
+    until(lambda: space(made[0]) and exact(root, users or ("-",)), 30, "exact accounts")
+
+
+# --- what must stay free
+
+@pytest.fixture
+def small_disk(scratch):
+    """A file system of 48 MiB."""
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48M", "ftd-test", scratch], capture_output=True)
+    if done.returncode != 0:
+        pytest.skip("only root can mount a file system")
+    yield scratch
+    subprocess.run(["umount", "-l", scratch], check=True)
+
+
+def test_uploads_at_once_leave_free_what_they_must(small_disk, make_ftd):
+    """Who is let in has its room; who is not is told before it has sent anything."""
+    ftd = make_ftd({"limits": {"free_space": "16M"}}, share={"root": str(small_disk)})
+    size, mib = 10 << 20, 1 << 20
+    clients = [ftd.client() for _ in range(8)]
+    for i, client in enumerate(clients):
+        client.send({"opt": "upload", "filename": f"/{i}", "filesize": size, "expect": True})
+    answers = [client.frame()[0] for client in clients]
+    let_in = [c for c, a in zip(clients, answers) if a["status"] == "continue"]
+    assert len(let_in) == 3
+    assert {a.get("code") for a in answers if a["status"] == "error"} == {"disk_full"}
+    for client in let_in:
+        client.sock.sendall(bytes(size))
+    assert all(client.answer()[0]["status"] == "ok" for client in let_in)
+    vfs = os.statvfs(small_disk)
+    free = vfs.f_bavail * vfs.f_bsize
+    assert free >= 16 * mib
+    # of unknown length; and holes, which need nothing
+    request = {"opt": "upload", "filename": "/more", "filesize": None}
+    refused = clients[0].put_pieces(request, [bytes(mib)] * (free // mib), {"body": 0})
+    assert refused["code"] == "disk_full"
+    removed = let_in[0].ask({"opt": "remove", "filename": f"/{clients.index(let_in[0])}"})
+    assert removed["status"] == "ok"
+    client = let_in[0]
+    client.send({"opt": "upload", "filename": "/sparse", "filesize": 4 * mib, "more": True})
+    client.send({"more": True, "body": mib}, b"x" * mib)
+    client.send({"hole": 3 * mib})
+    assert client.answer()[0]["status"] == "ok"
+    assert (small_disk / "sparse").stat().st_blocks * 512 == mib
+    for client in clients:
+        client.close()
