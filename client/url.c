@@ -67,7 +67,7 @@ take_user(const char **text, struct url *u, const char **ret_why)
 	if (memchr(*text, ':', len) != NULL)
 		return -EINVAL;
 	*ret_why = "what stands before '@' is no user: 1 to 32 of a-z 0-9 _ . -, not beginning "
-		   "with . or -";
+		   "with . or -, not " USER_NOBODY;
 	if (!users_name_is_valid(*text, len))
 		return -EINVAL;
 	memcpy(u->user, *text, len);

@@ -118,7 +118,8 @@ check_name(const char *name, json_t *answer)
 		return 0;
 	return local_refuse(
 	    answer, -FTD_E_bad_request,
-	    "%s is no user name: 1 to %d of a-z 0-9 _ . -, not beginning with . or -",
+	    "%s is no user name: 1 to %d of a-z 0-9 _ . -, not beginning with . or -, "
+	    "not " USER_NOBODY,
 	    text_escape(shown, sizeof(shown), name, strlen(name)), USER_NAME_MAX);
 }
 

@@ -10,7 +10,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define USER_PAM "pam" /* as a password: PAM is asked */
+#define USER_NOBODY "anonymous" /* as who has not logged in is shown */
+#define USER_PAM "pam"          /* as a password: PAM is asked */
 
 enum {
 	USER_NAME_MAX = 32,
@@ -40,7 +41,7 @@ struct user {
 	int line; /* where in the file, from 1 */
 };
 
-/* [a-z0-9_][a-z0-9_.-]*, at most USER_NAME_MAX. */
+/* [a-z0-9_][a-z0-9_.-]*, at most USER_NAME_MAX; not USER_NOBODY. */
 bool users_name_is_valid(const char *name, size_t len);
 
 /* [A-Za-z0-9@._-]+, at most USER_LABEL_MAX. */

@@ -89,7 +89,7 @@ users_name_is_valid(const char *name, size_t len)
 	struct word w = { name, len };
 
 	return len <= USER_NAME_MAX && consists_of(w, LOWER DIGITS "_.-") && name[0] != '.' &&
-	       name[0] != '-';
+	       name[0] != '-' && !is(w, USER_NOBODY);
 }
 
 bool
@@ -119,7 +119,7 @@ parse_name(struct word w, struct user *u, char *why)
 	if (!users_name_is_valid(w.at, w.len))
 		return wrong(why,
 			     "\"%s\" is no user name: 1 to %d of a-z 0-9 _ . -, "
-			     "not beginning with . or -",
+			     "not beginning with . or -, not " USER_NOBODY,
 			     quote(w, shown), USER_NAME_MAX);
 	keep(u->name, w);
 	return 0;

@@ -49,7 +49,7 @@ read_user(struct control_request *rq, struct explain *e)
 {
 	const char *name = e->user.data;
 
-	if (strcmp(name, "anonymous") == 0 || strcmp(name, "-") == 0)
+	if (strcmp(name, USER_NOBODY) == 0 || strcmp(name, "-") == 0)
 		return 0;
 	if (!users_name_is_valid(name, e->user.len))
 		return control_refuse(rq, -FTD_E_bad_request,

@@ -223,6 +223,8 @@ names_and_labels(void **state)
 	assert_false(users_name_is_valid("", 0));
 	assert_false(users_name_is_valid("a\0", 2));
 	assert_false(users_name_is_valid("a/b", 3));
+	assert_false(users_name_is_valid("anonymous", 9));
+	assert_true(users_name_is_valid("anonymous1", 10));
 	assert_true(users_label_is_valid("Alice@home", 10));
 	assert_false(users_label_is_valid("a/b", 3));
 	assert_false(users_label_is_valid("", 0));
