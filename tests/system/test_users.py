@@ -337,6 +337,7 @@ def test_the_password_is_asked_for(file):
     def session(*typed):
         pid, fd = pty.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job has it ignored
             os.execv(FTCTL, [str(a) for a in [*file.command, "add", "alice", "--file", file.path]])
         before, output = termios.tcgetattr(fd), ""
         for word in typed:
