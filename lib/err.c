@@ -71,11 +71,19 @@ from_errno(int r)
 	case EFBIG:
 		return FTD_E_file_too_large;
 	case EIO:
+	case ENODEV:
+	case ENOTCONN: /* FUSE: nobody serves it any more */
+	case EREMOTEIO:
+	case ESTALE:
+	case EUCLEAN:
 		return FTD_E_io_error;
 	case EBUSY:
 	case EAGAIN:
+	case EINTR:
 	case EMFILE:
 	case ENFILE:
+	case ENOBUFS:
+	case ENOLCK:
 	case ENOMEM:
 		return FTD_E_busy;
 	case ETIMEDOUT:

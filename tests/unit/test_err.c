@@ -40,6 +40,10 @@ errnos_have_a_code(void **state)
 		{ EAGAIN, "busy" },           { EMFILE, "busy" },
 		{ ENFILE, "busy" },           { ENOMEM, "busy" },
 		{ ETIMEDOUT, "timeout" },     { ECANCELED, "cancelled" },
+		{ ENODEV, "io_error" },       { ENOTCONN, "io_error" },
+		{ EREMOTEIO, "io_error" },    { ESTALE, "io_error" },
+		{ EUCLEAN, "io_error" },      { EINTR, "busy" },
+		{ ENOBUFS, "busy" },          { ENOLCK, "busy" },
 		{ EINVAL, "internal" },
 	};
 
