@@ -64,6 +64,13 @@ conn_trim(struct session *s)
 
 /* ---- without waiting */
 
+/* Whether the socket takes nothing now, and will later. */
+static bool
+is_for_now(int error)
+{
+	return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
 /* Sends what the socket takes now. A client that is gone is no error: reading goes on. */
 static bool
 push(struct conn *c)
@@ -75,7 +82,7 @@ push(struct conn *c)
 		n = send(c->fd, buf_data(&c->out), buf_len(&c->out), MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n < 0 && errno == EAGAIN)
+		if (n < 0 && is_for_now(errno))
 			break;
 		c->dead = n < 0;
 		buf_consume(&c->out, n < 0 ? buf_len(&c->out) : (size_t)n);
@@ -390,7 +397,7 @@ push_with(struct conn *c, const uint8_t *data, size_t len)
 	ssize_t n = sendmsg(c->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n < 0) {
-		c->dead = errno != EAGAIN && errno != EINTR;
+		c->dead = !is_for_now(errno) && errno != EINTR;
 		return 0;
 	}
 	taken = (size_t)n < first ? (size_t)n : first;
