@@ -1,7 +1,10 @@
 #include "daemon/session/session.h"
 
 #include <errno.h>
+#include <string.h>
+#include <syslog.h>
 
+#include "daemon/common/rolelog.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -77,10 +80,34 @@ reply_error_object(int r, const char *message, json_t *extra)
 	return take_ptr(answer);
 }
 
+/* The machine's doing and no client's. */
+static bool
+is_of_the_world(int r)
+{
+	static const char *const codes[] = { "busy", "disk_full", "internal", "io_error" };
+
+	if (r == -EROFS)
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
+		if (r > -FTD_E_BASE && strcmp(err_code(r), codes[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The record of a transfer tells more than this. */
+static void
+tell_log(const struct session *s, const struct request *rq, int r)
+{
+	if (s->recorded || s->report->transfer != 0 || rq->source == NULL || !is_of_the_world(r))
+		return;
+	rolelog(LOG_ERR, "%s: %s, %s: /%s", rq->opt, err_code(r), err_text(r), rq->source->name);
+}
+
 int
 reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra)
 {
 	auto_json json_t *answer = reply_error_object(r, message, extra);
 
+	tell_log(s, rq, r);
 	return answer != NULL ? put(s, rq, answer) : -ENOMEM;
 }

@@ -52,6 +52,7 @@ report_request(struct session *s)
 {
 	struct board_report *p = begin(s);
 
+	s->recorded = false;
 	p->requests++;
 	set_state(p, BOARD_WORKING);
 	end(s);
@@ -130,6 +131,7 @@ report_transfer_end(struct session *s, const char *result, const char *reason)
 
 	rolelog_transfer(p->opt, p->transfer, p->path, p->path_len, p->offset,
 			 clock_usec() - p->transfer_started_usec, result, reason);
+	s->recorded = true;
 	p = begin(s);
 	count(p, p->upload != 0, strcmp(result, "ok") == 0);
 	clear_transfer(p);

@@ -74,6 +74,7 @@ struct session {
 	uint64_t staging_id; /* random: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
 	bool leaving;        /* only the last words are left to be sent */
+	bool recorded;       /* the log knows how the request under way has ended */
 	bool nonsense;       /* the client sent what is no frame or no request */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };
