@@ -73,10 +73,11 @@ int
 content_unchanged(int fd, const struct entry_stat *st)
 {
 	struct entry_stat now;
+	int r = entry_stat(fd, NULL, &now);
 
-	if (entry_stat(fd, NULL, &now) < 0 || now.size != st->size || now.mtime_ns != st->mtime_ns)
-		return -FTD_E_changed;
-	return 0;
+	if (r < 0)
+		return r;
+	return now.size == st->size && now.mtime_ns == st->mtime_ns ? 0 : -FTD_E_changed;
 }
 
 void

@@ -48,5 +48,5 @@ int content_digest(struct session *s, enum digest_algorithm algorithm);
 /* Ends the report of a transfer that ended with a conn_* failure (r negative), or as error says. */
 void content_report_end(struct session *s, int r, int error, const char *reason);
 
-/* 0 if the file still is what st says, -FTD_E_changed. */
+/* 0 if the file still is what st says; -FTD_E_changed; -errno: it cannot be asked. */
 int content_unchanged(int fd, const struct entry_stat *st);

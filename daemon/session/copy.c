@@ -221,18 +221,6 @@ copy_and_publish(struct copying *c, int *ret_end)
 }
 
 static int
-answer(struct copying *c)
-{
-	struct entry_stat st;
-	int r;
-
-	r = entry_stat(c->publish.staging.fd, NULL, &st);
-	if (r < 0)
-		return reply_error(c->s, c->rq, r, NULL, NULL);
-	return names_reply_entry(c->s, c->rq, c->to, c->publish.leaf, &st);
-}
-
-static int
 copy(struct copying *c, const struct args *a)
 {
 	json_t *keys = NULL;
@@ -248,7 +236,7 @@ copy(struct copying *c, const struct args *a)
 	if (c->stop.error < 0)
 		return stop_answer(c->s, c->rq, &c->stop, NULL);
 	if (r == 0)
-		return answer(c);
+		return names_reply_entry(c->s, c->rq, c->to, c->publish.leaf, &c->publish.st);
 	if (r == -FTD_E_quota_exceeded)
 		keys = quota_refusal(c->s, c->to->share);
 	else if (c->publish.current != NULL)
