@@ -15,6 +15,7 @@ enum {
 	ROLE_EXIT_BROKEN = 72,
 	ROLE_EXIT_CLIENT = 73, /* the client did: no frame, no request, no handshake */
 	ROLE_EXIT_LATE = 74,   /* gates: the login deadline has passed */
+	ROLE_EXIT_LEFT = 75,   /* sessions: a staging file could not be removed */
 };
 
 /* The beginning of every exec'd role: its name, signals as role_reset_signals() leaves them, no

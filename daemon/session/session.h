@@ -75,6 +75,7 @@ struct session {
 	uint64_t staged;     /* staging names given */
 	bool leaving;        /* only the last words are left to be sent */
 	bool recorded;       /* the log knows how the request under way has ended */
+	bool left;           /* something in staging that the keeper is to sweep */
 	bool nonsense;       /* the client sent what is no frame or no request */
 };
 enum { SESSION_CHUNK = 256 << 10, SESSION_SMALL = 1 << 20 };

@@ -133,6 +133,8 @@ session_main(const struct packet_birth *birth, int connection, int privilege)
 		return ROLE_EXIT_SETUP;
 	}
 	session_serve(&s);
+	if (s.left)
+		return ROLE_EXIT_LEFT;
 	return s.nonsense ? ROLE_EXIT_CLIENT : ROLE_EXIT_OK;
 }
 

@@ -7,10 +7,12 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
+#include <syslog.h>
 
 #include <linux/fs.h>
 
 #include "daemon/common/reserved.h"
+#include "daemon/common/rolelog.h"
 #include "daemon/common/sweep.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/sync.h"
@@ -194,14 +196,22 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 	return -EBUSY;
 }
 
+static void
+remove_file(struct session *s, int dir, const char *name)
+{
+	if (name[0] == '\0' || unlinkat(dir, name, 0) == 0 || errno == ENOENT)
+		return;
+	rolelog(LOG_WARNING, "cannot remove the staging file %s, leaving it to the keeper: %s",
+		name, strerror(errno));
+	s->left = true;
+}
+
 void
 staging_discard(struct session *s, struct staging *st)
 {
 	quota_release(s, st);
-	if (st->name[0] != '\0')
-		(void)unlinkat(st->dir, st->name, 0);
-	if (st->marker[0] != '\0')
-		(void)unlinkat(s->shares[st->share].ftd, st->marker, 0);
+	remove_file(s, st->dir, st->name);
+	remove_file(s, s->shares[st->share].ftd, st->marker);
 	close_fd(&st->fd);
 	close_fd(&st->marker_fd);
 	st->name[0] = st->marker[0] = '\0';

@@ -157,7 +157,7 @@ judge_end(struct session *s, const siginfo_t *si)
 		log_line(LOG_WARNING, "s%llu was killed (signal %d)", number, si->si_status);
 	} else if (si->si_status == ROLE_EXIT_CLIENT) {
 		penalties_add(s->sup, &s->peer, PENALTY_PROTOCOL);
-	} else if (si->si_status != ROLE_EXIT_OK) {
+	} else if (si->si_status != ROLE_EXIT_OK && si->si_status != ROLE_EXIT_LEFT) {
 		log_line(LOG_ERR, "s%llu ended with class %d", number, si->si_status);
 	}
 }
