@@ -1,0 +1,176 @@
+"""Each system call that a session makes fails in turn, as the world makes it fail, at one occurrence after another. The
+client is told with the right code or gets what it asked for; nothing half is published, nothing is left or leaked, the
+daemon goes on, and the log has it. Which calls there are is asked of the session itself."""
+import os
+import shutil
+import time
+
+import pytest
+
+import scenes
+import wire
+from harness import served, until
+from injection import CODES, ERRNOS, OTHER, calls_made, descriptors, failing, gone, needs_strace, quiet
+
+FULL = os.environ.get("FTD_FULL") == "1"
+LIGHT = 8  # cases of a scene without FTD_FULL
+EVERY = 12  # occurrences of a call up to which each of them fails in turn
+
+
+@pytest.fixture(scope="module")
+def daemon(make_shared_ftd):
+    needs_strace()
+    ftd = make_shared_ftd({"log": {"level": "info"}}, share={"durability": "full"}, start=False)
+    lazy, counted = ftd.dir / "lazy", ftd.dir / "counted"
+    more = []
+    for path, how in ((lazy, {"durability": "none"}), (counted, {"durability": "file", "quota": "1G"})):
+        path.mkdir()
+        more.append({**ftd.settings["shares"][0], "path": f"/{path.name}", "root": str(path), **how})
+    ftd.write_conf({"shares": [*ftd.settings["shares"], *more]})
+    return ftd.start()
+
+
+class Case:
+    """A session that waits, with a directory of its own."""
+    number = 0
+
+    def __init__(self, ftd, scene, share):
+        Case.number += 1
+        self.ftd, self.scene, self.name = ftd, scene, f"case{Case.number}"
+        self.root = ftd.root if share == "" else ftd.dir / share
+        self.where, self.path = f"{'/' + share if share else ''}/{self.name}", self.root / self.name
+        scenes.furnish(self.path)
+        until(lambda: not ftd.sessions(), 5, "the end of other sessions")
+        self.client = ftd.client(timeout=3)
+        self.client.ask({"opt": "stat", "filename": "/"})  # the first request makes the session
+        (self.pid,) = [s["pid"] for s in ftd.sessions()]
+
+    def act(self):
+        """None: the connection was closed, or nothing comes any more."""
+        scene = scenes.Scene(self.client, self.where, self.path)
+        try:
+            self.scene(scene)
+        except (wire.Closed, ConnectionError):
+            return None
+        except TimeoutError:
+            return scenes.Outcome(wrong="no answer comes")
+        return scene.outcome
+
+    def done(self):
+        self.client.close()
+        until(lambda: gone(self.pid), 5, "the session's end")
+        shutil.rmtree(self.path)
+
+    def staged(self):
+        return [p for p in self.root.rglob(".ftd*") if p.is_file() and ".ftd/quota" not in str(p)] + \
+            list((self.root / ".ftd/staging").glob("*"))
+
+
+def occurrences(n):
+    if FULL and n <= EVERY:
+        return range(1, n + 1)
+    return sorted({1, (n + 2) // 2, n} if FULL else {1, n})
+
+
+def all_cases(made):
+    """(call, error, occurrence), those of different calls in turn, so that a few are of many."""
+    each = [[(call, error, at) for at in occurrences(n) for error in ERRNOS.get(call, OTHER)]
+            for call, n in sorted(made.items())]
+    found = []
+    for i in range(max(map(len, each))):
+        found += [cases[i * 7 % len(cases)] if not FULL else cases[i] for cases in each if i < len(cases)]
+    return found
+
+
+def chosen(ftd, scene, share):
+    case = Case(ftd, scene, share)
+    outcomes = []  # of the scene as it is without failures
+    made = calls_made(case.pid, lambda: outcomes.append(case.act()))
+    assert outcomes[0] is not None and not outcomes[0].codes and not outcomes[0].wrong, outcomes
+    case.done()
+    cases = all_cases(made)
+    if FULL:
+        return cases
+    step = max(len(made) // LIGHT, 1)  # another one of each call for each scene
+    return cases[scenes.SCENES.index(scene) % step::step][:LIGHT]
+
+
+def complaint(case, outcome, call, error):
+    """What is wrong with the end of a case, '' if nothing."""
+    if outcome is None:
+        return "the connection was closed without a word"
+    if outcome.wrong:
+        return outcome.wrong
+    right = CODES.get(error, set()) | ({"io_error"} if call in ("pread64", "read") else set())
+    if not set(outcome.codes) <= right:
+        return f"the client was told {outcome.codes}"
+    return ""
+
+
+def recorded(ftd, case, codes):
+    """The log has what the machine did. Of entries of a tree it says how many, of those of a list nothing."""
+    if case.scene in (scenes.download_tree, scenes.listing):
+        return True
+    lines = [line for line in ftd.errors.splitlines() if case.name in line]
+    return all(any(code in line for line in lines) for code in codes if code != "permission")
+
+
+def leftover(case):
+    """Orphans are swept by the keeper, soon after the session has ended."""
+    try:
+        until(lambda: not case.staged(), 5)
+    except AssertionError:
+        return f"left: {case.staged()}"
+    return ""
+
+
+def goes_on(case, before):
+    """The session still serves, and holds no more than it did. '' or what is wrong."""
+    try:
+        again = case.client.put(f"{case.where}/again", b"goes on")
+        case.client.ask({"opt": "ping"})
+        quiet(case.pid, before)
+    except (wire.Closed, ConnectionError):
+        return "the session ended after its answer"
+    except AssertionError as leaked:
+        return str(leaked)
+    return "" if again["status"] == "ok" else f"the session does not go on: {again}"
+
+
+def run_case(ftd, scene, share, fault):
+    call, error, occurrence = fault
+    case = Case(ftd, scene, share)
+    before = descriptors(case.pid)
+    with failing(case.pid, call, error, occurrence):
+        outcome = case.act()
+    why = complaint(case, outcome, call, error)
+    if not why and outcome is not None:
+        why = goes_on(case, before)
+    if not why and outcome is not None and not recorded_soon(ftd, case, outcome.codes):
+        why = f"the log does not tell of {outcome.codes}"
+    case.client.close()
+    until(lambda: gone(case.pid), 5, f"the session's end after {fault}")
+    why = why or leftover(case)
+    case.done()
+    return f"{scene.__name__} {share or '/'} {call}:{error}@{occurrence}: {why}" if why else ""
+
+
+def recorded_soon(ftd, case, codes):
+    try:
+        until(lambda: recorded(ftd, case, codes), 1)
+    except AssertionError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("share", ["", "lazy", "counted"], ids=["full", "none", "quota"])
+@pytest.mark.parametrize("scene", scenes.SCENES, ids=lambda scene: scene.__name__)
+def test_each_call_fails(daemon, scene, share):
+    if not FULL and (scenes.SCENES.index(scene) + len(share)) % 3 != 0:
+        pytest.skip("one of three; all with FTD_FULL=1")
+    begin = time.monotonic()
+    cases = chosen(daemon, scene, share)
+    wrong = [w for w in (run_case(daemon, scene, share, fault) for fault in cases) if w]
+    served(daemon)
+    print(f"{len(cases)} cases in {time.monotonic() - begin:.1f} s")
+    assert not wrong, f"{len(wrong)} of {len(cases)}:\n" + "\n".join(wrong)
