@@ -1,0 +1,182 @@
+"""The power fails at a random moment: whatever was answered with ok by then is there, with its content; whatever was
+not is absent, as it was, or whole. On a disk image, while clients upload, replace, rename, remove and mirror."""
+import hashlib
+import os
+import random
+import threading
+import time
+
+import pytest
+
+import disk
+import wire
+from harness import until
+
+FULL = os.environ.get("FTD_FULL") == "1"
+CUTS = 25 if FULL else 2  # for each file system and each kind of durability
+PAUSE = 1.0  # s, at most, between two cuts
+
+
+class Client(threading.Thread):
+    """Works in a directory of its own, and knows for each name what may be there: the acknowledged, then what may
+    have come since. Where names are not durable, whatever was there before may be there still."""
+
+    def __init__(self, ftd, work, names_last):
+        super().__init__(daemon=True)
+        self.ftd, self.name_, self.work, self.names_last = ftd, work.__name__, work, names_last
+        self.random = random.Random(self.name_)
+        self.lock, self.may, self.ends, self.failed = threading.Lock(), {}, False, None
+
+    def run(self):
+        try:
+            with self.ftd.client() as client:
+                for number in range(1_000_000):
+                    if self.ends:
+                        return
+                    self.work(self, client, number)
+        except Exception as error:  # told by stop()
+            self.failed = error
+
+    def stop(self):
+        self.ends = True
+        self.join(30)
+        assert not self.is_alive() and self.failed is None, self.failed
+
+    # --- what is known
+
+    def begins(self, name, after):
+        """A request is on its way that makes of `name` `after` (a digest; None: nothing)."""
+        with self.lock:
+            self.may.setdefault(name, [None]).append(after)
+
+    def acknowledged(self, *names):
+        """Nothing but the last can be there any more."""
+        with self.lock:
+            for name in names if self.names_last else ():
+                del self.may[name][:-1]
+
+    def known(self):
+        with self.lock:
+            return {name: list(states) for name, states in self.may.items()}
+
+    def put(self, client, name, data, **more):
+        self.begins(name, hashlib.sha256(data).digest())
+        answer = client.put(name, data, **more)
+        assert answer["status"] == "ok", answer
+        self.acknowledged(name)
+
+    def content(self, size):
+        return self.random.randbytes(size)
+
+
+def small_in_groups(c, client, number):
+    """A batch of small files in one piece, as a client that mirrors sends them."""
+    batch = [(f"/{c.name_}/{number}/{i}", c.content(c.random.randrange(20_000))) for i in range(40)]
+    for name, data in batch:
+        c.begins(name, hashlib.sha256(data).digest())
+    frames = [wire.encode({"opt": "upload", "filename": name, "filesize": len(data), "parents": True}, data)
+              for name, data in batch]
+    client.sock.sendall(b"".join(frames))
+    for name, _ in batch:
+        answer = client.answer()[0]
+        assert answer["status"] == "ok", answer
+        c.acknowledged(name)
+    if number >= 8:  # the disk is small
+        forget(c, client, f"/{c.name_}/{number - 8}", [f"/{c.name_}/{number - 8}/{i}" for i in range(40)])
+
+
+def forget(c, client, tree, names):
+    for name in names:
+        c.begins(name, None)
+    assert client.ask({"opt": "remove", "filename": tree, "recursive": True})["status"] == "ok"
+    c.acknowledged(*names)
+
+
+def large(c, client, number):
+    c.put(client, f"/{c.name_}/{number % 4}", c.content(c.random.randrange(1 << 20, 9 << 20)), parents=True)
+
+
+def replace_and_rename(c, client, number):
+    """One after another: a small file is replaced, renamed over another, removed."""
+    a, b = f"/{c.name_}/a{number % 20}", f"/{c.name_}/deep/er/b{number % 7}"
+    data = c.content(3000)
+    c.put(client, a, data, parents=True)
+    c.put(client, b, c.content(2000), parents=True)
+    c.begins(b, hashlib.sha256(data).digest())
+    c.begins(a, None)
+    request = {"opt": "rename", "filename": a, "to": b, "if_exists": "replace"}
+    assert client.ask(request)["status"] == "ok"
+    c.acknowledged(a, b)
+    if number % 3 == 0:
+        c.begins(b, None)
+        assert client.ask({"opt": "remove", "filename": b})["status"] == "ok"
+        c.acknowledged(b)
+
+
+WORK = (small_in_groups, large, replace_and_rename)
+
+
+def state(path):
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def lost(before, after, where):
+    """What the disk has and should not: `before` was known before the cut, `after` when it was over."""
+    wrong = []
+    for name, states in after.items():
+        # what was on its way meanwhile may be there or not; from what was acknowledged before on
+        allowed = before.get(name, [None]) + states
+        found = state(where / name[1:])
+        if found not in allowed:
+            wrong.append(f"{name}: {'gone' if found is None else 'not its content'}")
+    return wrong
+
+
+def cut(drive, clients, chance):
+    time.sleep(chance.uniform(0.05, PAUSE))
+    before = {name: states for c in clients for name, states in c.known().items()}
+    copy = drive.freeze()
+    after = {name: states for c in clients for name, states in c.known().items()}
+    with drive.found(copy) as where:
+        return len(before), lost(before, after, where)
+
+
+def cuts(make_ftd, kind, durability, n):
+    """n cuts of one life: (names looked at, what was lost)."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    with disk.disk(kind) as drive:
+        ftd = make_ftd({"log": {"level": "warning"}}, share={"root": str(drive.root), "durability": durability})
+        clients = [Client(ftd, work, durability != "file") for work in WORK]
+        for c in clients:
+            c.start()
+        until(lambda: all(c.known() or c.failed for c in clients), 10, "the first requests")
+        total, wrong = 0, []
+        for i in range(n):
+            looked, found = cut(drive, clients, chance)
+            total += looked
+            wrong += [f"cut {i}: {what}" for what in found]
+        for c in clients:
+            c.stop()
+        ftd.stop()
+    print(f"{n} cuts on {kind}, durability {durability}: {total} names, {len(wrong)} wrong")
+    return total, wrong
+
+
+@pytest.mark.parametrize("durability", ["full", "file"])
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_acknowledged_is_kept(make_ftd, kind, durability):
+    total, wrong = cuts(make_ftd, kind, durability, CUTS)
+    assert total > 0
+    assert not wrong, "\n".join(wrong[:50])
+
+
+@pytest.mark.parametrize("kind", ["ext4", "xfs"])
+def test_a_loss_is_found(make_ftd, kind):
+    """Without durability there is something to be lost, and the test above would see it."""
+    total, wrong = cuts(make_ftd, kind, "none", 5 if FULL else 1)
+    assert total > 0 and wrong
