@@ -178,5 +178,5 @@ def test_acknowledged_is_kept(make_ftd, kind, durability):
 @pytest.mark.parametrize("kind", ["ext4", "xfs"])
 def test_a_loss_is_found(make_ftd, kind):
     """Without durability there is something to be lost, and the test above would see it."""
-    total, wrong = cuts(make_ftd, kind, "none", 5 if FULL else 1)
+    total, wrong = cuts(make_ftd, kind, "none", 10 if FULL else 3)
     assert total > 0 and wrong
