@@ -9,30 +9,47 @@
 
 #include <linux/magic.h>
 
+#include "lib/clock.h"
 #include "lib/err.h"
 
 enum { TRIES = 200, STEP_NS = 5000000 };
 
-/* Whether less is free than must be. */
+/* While so much more is free than must be, a look is good for a while: all uploads together do not
+ * write it in that time. */
+#define PLENTY (UINT64_C(1) << 30)
+#define GOOD_FOR (100 * USEC_PER_MSEC)
+
+/* Whether less is free than must be. *ret_plenty: far more is. */
 static int
-check(const struct session *s, const struct statfs *st)
+check(const struct session *s, const struct statfs *st, bool *ret_plenty)
 {
-	uint64_t free;
+	uint64_t free, least = s->config->free_space;
 
 	if (__builtin_mul_overflow((uint64_t)st->f_bavail, (uint64_t)st->f_bsize, &free))
-		return 0;
-	return free < s->config->free_space ? -FTD_E_disk_full : 0;
+		free = UINT64_MAX;
+	*ret_plenty = free > least && free - least > PLENTY;
+	return free < least ? -FTD_E_disk_full : 0;
+}
+
+/* Whether allocating is no more than a note: btrfs would not compress what was allocated before,
+ * and in memory it takes as long as writing. */
+static bool
+allocates_well(const struct statfs *st)
+{
+	return st->f_type != BTRFS_SUPER_MAGIC && st->f_type != TMPFS_MAGIC &&
+	       st->f_type != RAMFS_MAGIC;
 }
 
 static int
 allocate(const struct session *s, struct staging *st, uint64_t size)
 {
 	struct statfs fs;
+	bool plenty = false;
 
 	if (fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0)
 		return errno == ENOSPC || errno == EDQUOT ? -errno : 0;
 	st->allocated = true;
-	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs);
+	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs, &plenty);
 }
 
 /* One after the other: two that look at once could both go, where one has room. Who holds the
@@ -59,7 +76,7 @@ room_take(const struct session *s, struct staging *st, uint64_t size)
 		return 0;
 	if (fstatfs(st->fd, &fs) < 0)
 		return -errno;
-	if (fs.f_type == BTRFS_SUPER_MAGIC) /* it would not compress what was allocated before */
+	if (!allocates_well(&fs))
 		return 0;
 	lock(dir);
 	r = allocate(s, st, size);
@@ -70,13 +87,21 @@ room_take(const struct session *s, struct staging *st, uint64_t size)
 }
 
 int
-room_check(const struct session *s, const struct staging *st)
+room_check(struct session *s, const struct staging *st)
 {
+	uint64_t *until = &s->shares[st->share].room_until_usec, now;
 	struct statfs fs;
+	bool plenty = false;
+	int r;
 
 	if (st->allocated)
 		return 0;
-	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs);
+	now = clock_usec();
+	if (now < *until)
+		return 0;
+	r = fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs, &plenty);
+	*until = r == 0 && plenty ? now + GOOD_FOR : 0;
+	return r;
 }
 
 void

@@ -38,12 +38,13 @@ struct conn {
 
 struct session_share {
 	const struct config_share *config;
-	int root;              /* -1 while the directory cannot be opened */
-	int open_error;        /* why, negative errno */
-	int ftd;               /* .ftd/staging beneath it, -1 until staging_place() needs it */
-	uint64_t ftd_mount;    /* the mount it is on */
-	bool ftd_whole;        /* syncfs(2) can be trusted there */
-	struct ledger *ledger; /* quota.c: of the user; NULL until it is needed */
+	int root;                 /* -1 while the directory cannot be opened */
+	int open_error;           /* why, negative errno */
+	int ftd;                  /* .ftd/staging beneath it, -1 until staging_place() needs it */
+	uint64_t ftd_mount;       /* the mount it is on */
+	bool ftd_whole;           /* syncfs(2) can be trusted there */
+	uint64_t room_until_usec; /* until then there is room (room.c) */
+	struct ledger *ledger;    /* quota.c: of the user; NULL until it is needed */
 };
 
 struct session {
