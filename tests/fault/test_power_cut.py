@@ -3,14 +3,16 @@ not is absent, as it was, or whole. On a disk image, while clients upload, repla
 import hashlib
 import os
 import random
+import tempfile
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 import disk
 import wire
-from harness import until
+from harness import SCRATCH, until
 
 FULL = os.environ.get("FTD_FULL") == "1"
 CUTS = 25 if FULL else 2  # for each file system and each kind of durability
@@ -113,7 +115,22 @@ def replace_and_rename(c, client, number):
         c.acknowledged(b)
 
 
-WORK = (small_in_groups, large, replace_and_rename)
+def tree(c, client, number):
+    """What `ft put -r` has sent is acknowledged when it ends well."""
+    with tempfile.TemporaryDirectory(prefix="ftd-tree-", dir=SCRATCH) as local:
+        top = Path(local) / f"tree{number % 3}"
+        names = []
+        for i in range(30):
+            path = top / f"d{i % 5}/{i}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(c.content(c.random.randrange(50_000)))
+            names.append(f"/{path.relative_to(local)}")
+            c.begins(names[-1], state(path))
+        c.ftd.ft("put", "-r", top, c.ftd.url)
+        c.acknowledged(*names)
+
+
+WORK = (small_in_groups, large, replace_and_rename, tree)
 
 
 def state(path):
