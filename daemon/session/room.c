@@ -16,40 +16,42 @@ enum { TRIES = 200, STEP_NS = 5000000 };
 
 /* While so much more is free than must be, a look is good for a while: all uploads together do not
  * write it in that time. */
-#define PLENTY (UINT64_C(1) << 30)
+#define PLENTY (INT64_C(1) << 30)
 #define GOOD_FOR (100 * USEC_PER_MSEC)
 
-/* Whether less is free than must be. *ret_plenty: far more is. */
-static int
-check(const struct session *s, const struct statfs *st, bool *ret_plenty)
+/* Bytes more than must be free, or fewer (negative). */
+static int64_t
+spare(const struct session *s, const struct statfs *st)
 {
-	uint64_t free, least = s->config->free_space;
+	uint64_t free;
 
-	if (__builtin_mul_overflow((uint64_t)st->f_bavail, (uint64_t)st->f_bsize, &free))
-		free = UINT64_MAX;
-	*ret_plenty = free > least && free - least > PLENTY;
-	return free < least ? -FTD_E_disk_full : 0;
+	if (__builtin_mul_overflow((uint64_t)st->f_bavail, (uint64_t)st->f_bsize, &free) ||
+	    free > INT64_MAX)
+		free = INT64_MAX;
+	return (int64_t)free - (int64_t)s->config->free_space;
 }
 
-/* Whether allocating is no more than a note: btrfs would not compress what was allocated before,
- * and in memory it takes as long as writing. */
+/* Whether the room for an upload is allocated before it comes. btrfs would not compress what was;
+ * in memory it takes as long as writing, and is done where room is scarce. */
 static bool
-allocates_well(const struct statfs *st)
+is_allocated(const struct session *s, const struct statfs *st, uint64_t size)
 {
-	return st->f_type != BTRFS_SUPER_MAGIC && st->f_type != TMPFS_MAGIC &&
-	       st->f_type != RAMFS_MAGIC;
+	if (st->f_type == TMPFS_MAGIC || st->f_type == RAMFS_MAGIC)
+		return size > INT64_MAX - PLENTY || spare(s, st) < (int64_t)(size + PLENTY);
+	return st->f_type != BTRFS_SUPER_MAGIC;
 }
 
 static int
 allocate(const struct session *s, struct staging *st, uint64_t size)
 {
 	struct statfs fs;
-	bool plenty = false;
 
 	if (fallocate(st->fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)size) < 0)
 		return errno == ENOSPC || errno == EDQUOT ? -errno : 0;
 	st->allocated = true;
-	return fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs, &plenty);
+	if (fstatfs(st->fd, &fs) < 0)
+		return -errno;
+	return spare(s, &fs) < 0 ? -FTD_E_disk_full : 0;
 }
 
 /* One after the other: two that look at once could both go, where one has room. Who holds the
@@ -76,7 +78,7 @@ room_take(const struct session *s, struct staging *st, uint64_t size)
 		return 0;
 	if (fstatfs(st->fd, &fs) < 0)
 		return -errno;
-	if (!allocates_well(&fs))
+	if (!is_allocated(s, &fs, size))
 		return 0;
 	lock(dir);
 	r = allocate(s, st, size);
@@ -91,17 +93,16 @@ room_check(struct session *s, const struct staging *st)
 {
 	uint64_t *until = &s->shares[st->share].room_until_usec, now;
 	struct statfs fs;
-	bool plenty = false;
-	int r;
 
 	if (st->allocated)
 		return 0;
 	now = clock_usec();
 	if (now < *until)
 		return 0;
-	r = fstatfs(st->fd, &fs) < 0 ? -errno : check(s, &fs, &plenty);
-	*until = r == 0 && plenty ? now + GOOD_FOR : 0;
-	return r;
+	if (fstatfs(st->fd, &fs) < 0)
+		return -errno;
+	*until = spare(s, &fs) > PLENTY ? now + GOOD_FOR : 0;
+	return spare(s, &fs) < 0 ? -FTD_E_disk_full : 0;
 }
 
 void
