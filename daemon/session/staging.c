@@ -33,7 +33,7 @@ open_directory(const struct session *s, int root)
 		return fd != -ENOENT ? fd
 				     : reserved_make(root, RESERVED_STAGING, s->config->own_uids);
 	if (fd < 0)
-		return fd == -ENOENT ? -EBUSY : fd;
+		return fd == -ENOENT || fd == -EACCES ? -EBUSY : fd;
 	(void)sweep_share(root, NULL, &removed);
 	return fd;
 }

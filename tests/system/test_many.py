@@ -34,7 +34,9 @@ def put(client, name, size, seed, digest):
     client.send({"opt": "upload", "filename": name, "filesize": size, "digest": digest})
     for chunk in content(size, seed):
         client.sock.sendall(chunk)
-    return client.answer()[0]["digest"]
+    answer = client.answer()[0]
+    assert answer["status"] == "ok", answer
+    return answer["digest"]
 
 
 def received(client, name):

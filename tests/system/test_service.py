@@ -154,9 +154,11 @@ def test_drop_in_for_own_uids(machine):
         systemctl daemon-reload""")
     try:
         machine.run("systemctl", "start", "ftd.service")
-        machine.run("sh", "-ec", """
-            cd /tmp && echo secret >pw && chmod 600 pw && echo mine >mine
-            FT_PASSWORD_FILE=/tmp/pw ft put mine ft://games@127.0.0.1/mine""")
+        machine.run("sh", "-ec", "cd /tmp && echo secret >pw && chmod 600 pw && echo mine >mine")
+        put = "FT_PASSWORD_FILE=/tmp/pw ft put /tmp/mine ft://games@127.0.0.1/mine"
+        # "busy" (14) until the keeper has made the staging directory for all
+        until(lambda: machine.run("sh", "-c", put, check=False).returncode != 14, 20)
+        machine.run("sh", "-c", put)
         assert machine.out("stat", "-c", "%U:%G", "/srv/ftd/mine") == "games:games"
         effective = {}
         for pid in machine.out("pgrep", "-u", "ftd", "ftd").split():
