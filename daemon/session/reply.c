@@ -98,9 +98,10 @@ is_of_the_world(int r)
 static void
 tell_log(const struct session *s, const struct request *rq, int r)
 {
-	if (s->recorded || s->report->transfer != 0 || rq->source == NULL || !is_of_the_world(r))
+	if (s->recorded || s->report->transfer != 0 || rq->opt == NULL || !is_of_the_world(r))
 		return;
-	rolelog(LOG_ERR, "%s: %s, %s: /%s", rq->opt, err_code(r), err_text(r), rq->source->name);
+	rolelog(LOG_ERR, "%s: %s, %s: /%s", rq->opt, err_code(r), err_text(r),
+		rq->source != NULL ? rq->source->name : "");
 }
 
 int
