@@ -20,14 +20,14 @@ PAUSE = 1.0  # s, at most, between two cuts
 
 
 class Client(threading.Thread):
-    """Works in a directory of its own, and knows for each name what may be there: the acknowledged, then what may
-    have come since. Where names are not durable, whatever was there before may be there still."""
+    """Works in a directory of its own, and keeps of each name what it was to have and which of that was acknowledged:
+    that, or what was asked for later, is there. Where names are not durable, what was there before may be, too."""
 
     def __init__(self, ftd, work, names_last):
         super().__init__(daemon=True)
         self.ftd, self.name_, self.work, self.names_last = ftd, work.__name__, work, names_last
         self.random = random.Random(self.name_)
-        self.lock, self.may, self.ends, self.failed = threading.Lock(), {}, False, None
+        self.lock, self.states, self.sure, self.ends, self.failed = threading.Lock(), {}, {}, False, None
 
     def run(self):
         try:
@@ -49,17 +49,23 @@ class Client(threading.Thread):
     def begins(self, name, after):
         """A request is on its way that makes of `name` `after` (a digest; None: nothing)."""
         with self.lock:
-            self.may.setdefault(name, [None]).append(after)
+            self.states.setdefault(name, [None]).append(after)
 
     def acknowledged(self, *names):
-        """Nothing but the last can be there any more."""
+        """Nothing before the last can be there any more."""
         with self.lock:
             for name in names if self.names_last else ():
-                del self.may[name][:-1]
+                self.sure[name] = len(self.states[name]) - 1
 
-    def known(self):
+    def acknowledged_by_now(self):
+        """Of each name the number of the first state that may be there."""
         with self.lock:
-            return {name: list(states) for name, states in self.may.items()}
+            return {name: self.sure.get(name, 0) for name in self.states}
+
+    def asked_by_now(self):
+        """Of each name all the states that it was to have, in their order."""
+        with self.lock:
+            return {name: list(states) for name, states in self.states.items()}
 
     def put(self, client, name, data, **more):
         self.begins(name, hashlib.sha256(data).digest())
@@ -141,22 +147,20 @@ def state(path):
 
 
 def lost(before, after, where):
-    """What the disk has and should not: `before` was known before the cut, `after` when it was over."""
+    """What the disk has and should not: `before` was acknowledged before the cut, `after` asked for by its end."""
     wrong = []
     for name, states in after.items():
-        # what was on its way meanwhile may be there or not; from what was acknowledged before on
-        allowed = before.get(name, [None]) + states
         found = state(where / name[1:])
-        if found not in allowed:
+        if found not in states[before.get(name, 0):]:
             wrong.append(f"{name}: {'gone' if found is None else 'not its content'}")
     return wrong
 
 
 def cut(drive, clients, chance):
     time.sleep(chance.uniform(0.05, PAUSE))
-    before = {name: states for c in clients for name, states in c.known().items()}
+    before = {name: number for c in clients for name, number in c.acknowledged_by_now().items()}
     copy = drive.freeze()
-    after = {name: states for c in clients for name, states in c.known().items()}
+    after = {name: states for c in clients for name, states in c.asked_by_now().items()}
     with drive.found(copy) as where:
         return len(before), lost(before, after, where)
 
@@ -171,7 +175,7 @@ def cuts(make_ftd, kind, durability, n):
         clients = [Client(ftd, work, durability != "file") for work in WORK]
         for c in clients:
             c.start()
-        until(lambda: all(c.known() or c.failed for c in clients), 10, "the first requests")
+        until(lambda: all(c.states or c.failed for c in clients), 10, "the first requests")
         total, wrong = 0, []
         for i in range(n):
             looked, found = cut(drive, clients, chance)
