@@ -69,9 +69,10 @@ enum access_need {
 	ACCESS_BENEATH_RECURSIVE = 1 << 13, /* … if the request says recursive */
 	ACCESS_MAKES_PARENTS = 1 << 14,     /* makes what leads there, with RIGHT_MKDIR */
 	ACCESS_INSIDE = 1 << 15,            /* it is no share */
+	ACCESS_UPLOAD = 1 << 16, /* it may be that of an unfinished upload, named by its id */
 };
 
-enum operation_flags { OP_GATE = 1 << 0, OP_WRITES = 1 << 1, OP_GROUP = 1 << 2 };
+enum operation_flags { OP_GATE = 1 << 0, OP_WRITES = 1 << 1, OP_GROUP = 1 << 2, OP_BODY = 1 << 3 };
 
 struct access_operation {
 	const char *opt;

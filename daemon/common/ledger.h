@@ -62,6 +62,8 @@ int ledger_extend(struct ledger *l, uint64_t limit, uint64_t least, uint64_t wan
 int ledger_note(struct ledger *l, const struct ledger_record *r);
 /* Changes the record of r's staging file. -ESTALE: there is none. */
 int ledger_change(struct ledger *l, const struct ledger_record *r);
+/* The record of a staging file. -ESTALE: there is none. */
+int ledger_find(const struct ledger *l, const struct staged_id *id, struct ledger_record *ret);
 /* Whether a record is about the staging file. */
 bool ledger_names(const struct ledger *l, const struct staged_id *id);
 /* Brings the record to its end: its bytes and its credit go to used (settle), or not (drop).

@@ -85,6 +85,20 @@ is_held(const struct ledger *l, size_t index)
 	return fcntl(l->fd, F_OFD_GETLK, &f) < 0 || f.l_type != F_UNLCK;
 }
 
+/* It was not published after all. What is kept has its reservation again. */
+static int
+take_back(struct ledger *l, size_t index)
+{
+	struct ledger_record r = l->image.records[index];
+	int kept = staged_is_kept(l->root, &r.id);
+
+	if (kept <= 0)
+		return kept < 0 ? kept : clear(l, index);
+	r.state = LEDGER_RESERVED;
+	r.credit = 0;
+	return ledger_put(l, index, &r);
+}
+
 static int
 resolve(struct ledger *l, size_t index)
 {
@@ -93,12 +107,15 @@ resolve(struct ledger *l, size_t index)
 
 	switch (r->state) {
 	case LEDGER_RESERVED:
-		return clear(l, index);
+		waits = staged_is_kept(l->root, &r->id);
+		if (waits < 0)
+			return waits;
+		return waits ? 0 : clear(l, index);
 	case LEDGER_PUBLISHING:
 		waits = staged_exists(l->root, &r->id, r->elsewhere);
 		if (waits < 0)
 			return waits;
-		return waits ? clear(l, index) : settle(l, index);
+		return waits ? take_back(l, index) : settle(l, index);
 	case LEDGER_REMOVING:
 		l->image.header.flags |= LEDGER_UNSURE;
 		(void)ledger_ask_count(l->root);
@@ -230,6 +247,17 @@ ledger_extend(struct ledger *l, uint64_t limit, uint64_t least, uint64_t want,
 	if (e == 0)
 		*r = record;
 	return e;
+}
+
+int
+ledger_find(const struct ledger *l, const struct staged_id *id, struct ledger_record *ret)
+{
+	size_t index;
+	int r = find(l, id, &index);
+
+	if (r == 0)
+		*ret = l->image.records[index];
+	return r;
 }
 
 int

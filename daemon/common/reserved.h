@@ -8,6 +8,7 @@
 
 #define RESERVED_STAGING "staging"
 #define RESERVED_QUOTA "quota"
+#define RESERVED_UPLOADS "uploads"
 
 /* Opens it for reading, beneath the root (borrowed). Descriptor; -ENOENT: it is not there; -errno.
  */

@@ -81,9 +81,22 @@ exists(int dir, const char *name)
 }
 
 int
-staged_exists(int root, const struct staged_id *id, bool elsewhere)
+staged_is_kept(int root, const struct staged_id *id)
 {
-	auto_close int staging = reserved_open(root, RESERVED_STAGING);
+	auto_close int uploads = reserved_open(root, RESERVED_UPLOADS);
+	char name[STAGED_NAME_MAX];
+	int r;
+
+	if (uploads < 0)
+		return uploads == -ENOENT ? 0 : uploads;
+	r = exists(uploads, staged_name(id, "", name));
+	return r != 0 ? r : exists(uploads, staged_name(id, STAGED_NOTE, name));
+}
+
+static int
+exists_in(int root, const char *reserved, const struct staged_id *id, bool elsewhere)
+{
+	auto_close int staging = reserved_open(root, reserved);
 	auto_close int note = -1, dir = -1;
 	char name[STAGED_NAME_MAX];
 
@@ -98,4 +111,12 @@ staged_exists(int root, const struct staged_id *id, bool elsewhere)
 	if (dir < 0)
 		return dir == -ENOENT ? 0 : dir;
 	return exists(dir, staged_name_elsewhere(id, name));
+}
+
+int
+staged_exists(int root, const struct staged_id *id, bool elsewhere)
+{
+	int r = exists_in(root, RESERVED_STAGING, id, elsewhere);
+
+	return r != 0 ? r : exists_in(root, RESERVED_UPLOADS, id, elsewhere);
 }

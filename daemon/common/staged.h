@@ -30,5 +30,8 @@ int staged_parse(const char *name, size_t len, struct staged_id *ret);
 /* Opens the directory that a note names. Descriptor; -ENOENT; -errno. */
 int staged_follow(int root, int note);
 
+/* Whether it is a resumable upload (partial.h), which waits whoever is there: 1, 0 or -errno. */
+int staged_is_kept(int root, const struct staged_id *id);
+
 /* Whether the file still waits: 1, 0 or -errno. */
 int staged_exists(int root, const struct staged_id *id, bool elsewhere);

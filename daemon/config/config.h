@@ -131,6 +131,7 @@ struct config {
 	uint64_t session_rate, user_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
 	uint64_t file_size;                /* bytes or NUM_UNLIMITED */
 	uint64_t free_space;
+	uint64_t uploads_keep; /* microseconds */
 	enum config_log_target log_target;
 	enum config_log_level log_level;
 	unsigned n_shares;

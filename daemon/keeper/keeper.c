@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/common/packet.h"
+#include "daemon/common/partial.h"
 #include "daemon/common/reserved.h"
 #include "daemon/common/role.h"
 #include "daemon/common/rolelog.h"
@@ -81,11 +82,14 @@ enter_sandbox(void)
 static void
 sweep_all(void)
 {
-	size_t removed = 0;
+	size_t removed = 0, expired = 0;
 	int r;
 
 	for (unsigned i = 0; i < config->n_shares; i++) {
 		r = roots[i] < 0 ? 0 : sweep_share(roots[i], ledgers_release, &removed);
+		if (r == 0 && roots[i] >= 0)
+			r = partial_expire(roots[i], config->uploads_keep, ledgers_release,
+					   &expired);
 		if (r < 0)
 			rolelog(4, "keeper: cannot look through the staging of %s: %s",
 				config->shares[i].root, strerror(-r));
@@ -93,6 +97,9 @@ sweep_all(void)
 	count_reclaim(config, roots);
 	if (removed > 0)
 		rolelog(6, "keeper: removed %zu unfinished files that no session holds", removed);
+	if (expired > 0)
+		rolelog(6, "keeper: removed %zu unfinished uploads that nobody went on with",
+			expired);
 }
 
 /* One sweep serves all requests that wait. 0, or the exit status. */

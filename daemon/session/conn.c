@@ -203,7 +203,10 @@ wait_input(struct session *s, bool header, uint64_t *since)
 		*since = now;
 	if (now - *since >= limit)
 		return -ETIMEDOUT;
-	ms = tick_ms(limit - (now - *since));
+	limit -= now - *since;
+	if (c->deadline != 0 && c->deadline - now < limit)
+		limit = c->deadline - now;
+	ms = tick_ms(limit);
 	if (group > 0 && group < ms)
 		ms = group;
 	r = await(s, POLLIN | (buf_len(&c->out) > 0 ? POLLOUT : 0), ms);

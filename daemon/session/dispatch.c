@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "daemon/session/refuse.h"
+#include "daemon/session/resume.h"
 #include "daemon/session/upload.h"
 #include "lib/err.h"
 #include "lib/frame.h"
@@ -109,16 +110,20 @@ read_name(const struct request *rq, const struct message_field *field, struct na
 
 /* The names of the row, normalised, into places. */
 static int
-read_names(const struct access_operation *o, const struct request *rq, struct places *places,
-	   char *ret_message)
+read_names(struct session *s, const struct access_operation *o, const struct request *rq,
+	   struct places *places, char *ret_message)
 {
 	const struct message_field *source =
 	    (o->need & ACCESS_ANY) != 0 ? &optional_field : &source_field;
 	struct names names = { 0 };
-	int r = 0;
+	int r = 0, known = 0;
 
 	places->source.name[0] = places->target.name[0] = '\0';
-	if ((o->need & ACCESS_UNNAMED) == 0)
+	if ((o->need & ACCESS_UPLOAD) != 0)
+		known = resume_name(s, rq, places->source.name);
+	if (known < 0)
+		return known;
+	if ((o->need & ACCESS_UNNAMED) == 0 && known == 0)
 		r = read_name(rq, source, &names, &names.source, places->source.name, ret_message);
 	if (r == 0 && (o->need_to & ACCESS_UNNAMED) == 0)
 		r = read_name(rq, &target_field, &names, &names.target, places->target.name,
@@ -151,7 +156,7 @@ dispatch_authorise(struct session *s, const struct access_operation *o, struct r
 	int r;
 
 	ret_message[0] = '\0';
-	r = read_names(o, rq, ret, ret_message);
+	r = read_names(s, o, rq, ret, ret_message);
 	if (r < 0)
 		return r;
 	a = access_decide(&s->view, &ask, &source, &target, NULL);
@@ -197,10 +202,12 @@ run(struct session *s, struct request *rq)
 
 	if (o == NULL)
 		return refuse_unknown(s, rq);
-	if (!(o->flags & OP_GROUP)) {
+	if (!(o->flags & OP_BODY)) {
 		r = skip_body(s, rq);
 		if (r != 0)
 			return r;
+	}
+	if (!(o->flags & OP_GROUP)) {
 		r = group_flush(s);
 		if (r < 0)
 			return r;
@@ -208,7 +215,7 @@ run(struct session *s, struct request *rq)
 	r = dispatch_authorise(s, o, rq, &places, why);
 	if (r == 0)
 		return handlers[o - access_operations](s, rq);
-	if (o->flags & OP_GROUP)
+	if (o->flags & OP_BODY)
 		return upload_refuse(s, rq, places.source.name, r, why);
 	return reply_error(s, rq, r, why[0] != '\0' ? why : NULL, NULL);
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/session/session.h"
 #include "daemon/session/stop.h"
+#include "daemon/session/transfer.h"
 #include "lib/clock.h"
 
 enum {
@@ -85,7 +86,8 @@ pace_pause(struct session *s, const struct request *rq, struct stop *stop)
 		return 0;
 	r = group_flush(s);
 	report_transfer_paused(s, true);
-	while (r == 0 && pace_paused(s) && gap_check(s, &code) == 0)
+	while (r == 0 && pace_paused(s) && gap_check(s, &code) == 0 &&
+	       (s->watch == NULL || s->watch->look(s->watch->userdata) == 0))
 		r = stand_still(s, rq, stop, &due);
 	report_transfer_paused(s, false);
 	return r;

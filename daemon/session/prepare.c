@@ -29,7 +29,8 @@ check_limits(struct session *s, struct upload *u)
 	r = shares_space(s, t->share, &room, &total);
 	if (r < 0)
 		return r;
-	return size > room || room == 0 ? -FTD_E_disk_full : 0;
+	/* what is held is in the file system already */
+	return (size > u->held ? size - u->held : 0) > room || room == 0 ? -FTD_E_disk_full : 0;
 }
 
 struct making {
@@ -153,6 +154,16 @@ is_worth_a_look(const struct upload *u)
 
 	return p->how != PUBLISH_REPLACE || !(p->rights & RIGHT_REPLACE) || p->match ||
 	       u->args.expect || u->transfer.expected > SESSION_SMALL;
+}
+
+int
+prepare_target(struct session *s, struct upload *u)
+{
+	int r;
+
+	close_fd(&u->publish.target_dir);
+	r = check_and_open(s, u);
+	return r == 0 ? look_before(u) : r;
 }
 
 static int

@@ -125,10 +125,32 @@ quota_extend(struct session *s, struct staging *st, uint64_t size)
 	r = quota_lock(s, st->share, l);
 	if (r < 0)
 		return r;
-	least = size - st->hold.bytes;
+	(void)ledger_find(l, &st->id, &st->hold); /* other sessions may write the same file */
+	least = size > st->hold.bytes ? size - st->hold.bytes : 0;
+	if (least == 0) {
+		ledger_unlock(l);
+		return 0;
+	}
 	r = ledger_extend(l, limit_of(s, st->share), least, least > STEP ? least : STEP, &st->hold);
 	ledger_unlock(l);
 	return r == -ESTALE ? -FTD_E_busy : r;
+}
+
+int
+quota_resume(struct session *s, struct staging *st, uint64_t size)
+{
+	struct ledger *l;
+	int r;
+
+	if (!quota_applies(s, st->share))
+		return 0;
+	l = quota_ledger(s, st->share);
+	r = quota_lock(s, st->share, l);
+	if (r < 0)
+		return r;
+	r = ledger_find(l, &st->id, &st->hold);
+	ledger_unlock(l);
+	return r == -ESTALE ? quota_reserve(s, st, size) : r;
 }
 
 void

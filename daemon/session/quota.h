@@ -24,6 +24,8 @@ mode_t quota_mode(const struct session *s, unsigned share, mode_t mode);
 int quota_reserve(struct session *s, struct staging *st, uint64_t size);
 /* Makes sure of a reservation of size bytes. The same. */
 int quota_extend(struct session *s, struct staging *st, uint64_t size);
+/* Finds the reservation of a resumable upload, or makes it anew. The same. */
+int quota_resume(struct session *s, struct staging *st, uint64_t size);
 /* Gives it back, before the staging file goes. */
 void quota_release(struct session *s, struct staging *st);
 

@@ -41,6 +41,7 @@ struct session_share {
 	int root;                 /* -1 while the directory cannot be opened */
 	int open_error;           /* why, negative errno */
 	int ftd;                  /* .ftd/staging beneath it, -1 until staging_place() needs it */
+	int uploads;              /* .ftd/uploads, -1 until staging_uploads() needs it */
 	uint64_t ftd_mount;       /* the mount it is on */
 	bool ftd_whole;           /* syncfs(2) can be trusted there */
 	uint64_t room_until_usec; /* until then there is room (room.c) */
@@ -64,8 +65,9 @@ struct session {
 	bool hello; /* the client said hello: notices, early errors and signs of life are allowed */
 	struct beat *beat;
 	struct group *group;
-	struct bucket bucket;  /* of the rate that is ordered */
-	struct digest *digest; /* scratch of the transfer under way */
+	struct bucket bucket;               /* of the rate that is ordered */
+	struct digest *digest;              /* scratch of the transfer under way */
+	const struct transfer_watch *watch; /* who watches it; NULL: nobody */
 	/* SESSION_CHUNK bytes for contents, from session_chunk(); trimmed when idle */
 	uint8_t *chunk;
 	uint64_t transfers; /* ordinals given */
@@ -294,9 +296,11 @@ json_t *entry_json(const char *name, size_t name_len, const struct entry_stat *s
 /* ---- staging.c ---- */
 struct staging {
 	struct staged_id id;
-	int dir; /* where it lies (borrowed: the share's .ftd/staging, or the target directory) */
+	/* where it lies (borrowed): home, or the target directory */
+	int dir;
+	int home;                     /* the share's .ftd/staging, or .ftd/uploads (borrowed) */
 	char name[STAGED_NAME_MAX];   /* its name there; "": published, or none */
-	char marker[STAGED_NAME_MAX]; /* the note in .ftd/staging of one that lies elsewhere; "":
+	char marker[STAGED_NAME_MAX]; /* the note in home of one that lies elsewhere; "":
 					 none */
 	int marker_fd;
 	unsigned share;
@@ -312,6 +316,16 @@ struct staging {
  * open as long as *ret. 0 or -errno. */
 int staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
 		  struct staging *ret);
+/* The same for a resumable upload of this id: anew, whatever was there, */
+int staging_keep(struct session *s, const struct place *target, int target_dir, mode_t mode,
+		 const struct staged_id *id, struct staging *ret);
+/* or as it is. It is not locked. -FTD_E_upload_unknown where it is not there. */
+int staging_resume(struct session *s, const struct place *target, int target_dir, bool elsewhere,
+		   const struct staged_id *id, struct staging *ret);
+/* Closes it; it stays where it is, and so does what is reserved. */
+void staging_leave(struct staging *st);
+/* .ftd/uploads of the share, made where it is not there. Borrowed descriptor or -errno. */
+int staging_uploads(struct session *s, unsigned share);
 /* Unlinks it (unless published) and closes. */
 void staging_discard(struct session *s, struct staging *st);
 

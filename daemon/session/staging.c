@@ -16,6 +16,7 @@
 #include "daemon/common/sweep.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/sync.h"
+#include "lib/err.h"
 #include "lib/io.h"
 #include "lib/own.h"
 
@@ -115,13 +116,13 @@ make_locked(int dir, const char *name, mode_t mode, int *ret_fd, mode_t *ret_mod
 
 /* The note that tells keeper where the file with the same number lies. */
 static int
-make_note(int ftd, const struct place *target, struct staging *st)
+make_note(const struct place *target, struct staging *st)
 {
 	const char *slash = strrchr(target->rest, '/');
 	mode_t mode;
 	int r;
 
-	r = make_locked(ftd, st->marker, 0600, &st->marker_fd, &mode);
+	r = make_locked(st->home, st->marker, 0600, &st->marker_fd, &mode);
 	if (r <= 0 || slash == NULL)
 		return r;
 	r = io_write_full(st->marker_fd, target->rest, (size_t)(slash - target->rest));
@@ -129,14 +130,13 @@ make_note(int ftd, const struct place *target, struct staging *st)
 }
 
 static int
-make_elsewhere(struct session *s, const struct place *target, mode_t mode, struct staging *st)
+make_elsewhere(const struct place *target, mode_t mode, struct staging *st)
 {
-	int ftd = s->shares[target->share].ftd;
 	int r;
 
 	(void)staged_name(&st->id, STAGED_NOTE, st->marker);
 	(void)staged_name_elsewhere(&st->id, st->name);
-	r = make_note(ftd, target, st);
+	r = make_note(target, st);
 	if (st->marker_fd < 0)
 		st->marker[0] = '\0'; /* whatever has that name is not ours */
 	if (r <= 0)
@@ -151,14 +151,12 @@ make_here(mode_t mode, struct staging *st)
 	return make_locked(st->dir, st->name, mode, &st->fd, &st->mode);
 }
 
-int
-staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
-	      struct staging *ret)
+/* Everything of it but the file. */
+static int
+describe(struct session *s, const struct place *target, int target_dir, struct staging *ret)
 {
 	struct session_share *share = &s->shares[target->share];
-	struct staging st;
 	struct statx dir;
-	bool elsewhere;
 	int r;
 
 	r = prepare_share(s, share);
@@ -166,24 +164,38 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 		r = look_at(target_dir, &dir);
 	if (r < 0)
 		return r;
+	*ret = (struct staging){
+		.home = share->ftd,
+		.share = target->share,
+		/* the staging directory is for all where users have uids of their own: their
+		 * content is not */
+		.elsewhere = s->own_uid || dir.stx_mnt_id != share->ftd_mount ||
+			     gives_properties(target_dir, &dir),
+		.fd = -1,
+		.marker_fd = -1,
+		.target_device = makedev(dir.stx_dev_major, dir.stx_dev_minor),
+		.target_inode = dir.stx_ino,
+	};
+	ret->dir = ret->elsewhere ? target_dir : ret->home;
+	return 0;
+}
+
+int
+staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
+	      struct staging *ret)
+{
+	struct staging place, st;
+	int r;
+
+	r = describe(s, target, target_dir, &place);
+	if (r < 0)
+		return r;
 	mode = quota_mode(s, target->share, mode);
-	/* the staging directory is for all where users have uids of their own: their content is not
-	 */
-	elsewhere =
-	    s->own_uid || dir.stx_mnt_id != share->ftd_mount || gives_properties(target_dir, &dir);
 	for (int i = 0; i < TRIES; i++) {
 		s->staged++;
-		st = (struct staging){
-			.id = { .session = s->staging_id, .number = s->staged },
-			.dir = elsewhere ? target_dir : share->ftd,
-			.share = target->share,
-			.elsewhere = elsewhere,
-			.fd = -1,
-			.marker_fd = -1,
-			.target_device = makedev(dir.stx_dev_major, dir.stx_dev_minor),
-			.target_inode = dir.stx_ino,
-		};
-		r = elsewhere ? make_elsewhere(s, target, mode, &st) : make_here(mode, &st);
+		st = place;
+		st.id = (struct staged_id){ .session = s->staging_id, .number = s->staged };
+		r = st.elsewhere ? make_elsewhere(target, mode, &st) : make_here(mode, &st);
 		if (r == 1) {
 			*ret = st;
 			return 0;
@@ -211,8 +223,99 @@ staging_discard(struct session *s, struct staging *st)
 {
 	quota_release(s, st);
 	remove_file(s, st->dir, st->name);
-	remove_file(s, s->shares[st->share].ftd, st->marker);
+	remove_file(s, st->home, st->marker);
 	close_fd(&st->fd);
 	close_fd(&st->marker_fd);
 	st->name[0] = st->marker[0] = '\0';
+}
+
+/* ---- resumable uploads */
+
+int
+staging_uploads(struct session *s, unsigned share)
+{
+	struct session_share *h = &s->shares[share];
+
+	if (h->uploads < 0 && h->root >= 0)
+		h->uploads = reserved_make(h->root, RESERVED_UPLOADS, false);
+	return h->root >= 0 ? h->uploads : -EIO;
+}
+
+static int
+describe_kept(struct session *s, const struct place *target, int target_dir,
+	      const struct staged_id *id, struct staging *ret)
+{
+	int r = describe(s, target, target_dir, ret);
+
+	if (r == 0)
+		r = staging_uploads(s, target->share);
+	if (r < 0)
+		return r;
+	if (!ret->elsewhere)
+		ret->dir = r;
+	ret->home = r;
+	ret->id = *id;
+	return 0;
+}
+
+int
+staging_keep(struct session *s, const struct place *target, int target_dir, mode_t mode,
+	     const struct staged_id *id, struct staging *ret)
+{
+	char name[STAGED_NAME_MAX];
+	struct staging st;
+	int r = describe_kept(s, target, target_dir, id, &st);
+
+	if (r < 0)
+		return r;
+	(void)unlinkat(st.home, staged_name(id, "", name), 0);
+	(void)unlinkat(st.home, staged_name(id, STAGED_NOTE, name), 0);
+	(void)unlinkat(target_dir, staged_name_elsewhere(id, name), 0);
+	mode = quota_mode(s, target->share, mode);
+	r = st.elsewhere ? make_elsewhere(target, mode, &st) : make_here(mode, &st);
+	if (r == 1) {
+		*ret = st;
+		return 0;
+	}
+	staging_discard(s, &st);
+	return r < 0 ? r : -EBUSY;
+}
+
+int
+staging_resume(struct session *s, const struct place *target, int target_dir, bool elsewhere,
+	       const struct staged_id *id, struct staging *ret)
+{
+	struct staging st;
+	struct stat is;
+	int r = describe_kept(s, target, target_dir, id, &st);
+
+	if (r < 0)
+		return r;
+	st.elsewhere = elsewhere;
+	st.dir = elsewhere ? target_dir : st.home;
+	if (elsewhere) {
+		(void)staged_name_elsewhere(id, st.name);
+		(void)staged_name(id, STAGED_NOTE, st.marker);
+	} else {
+		(void)staged_name(id, "", st.name);
+	}
+	st.fd = path_open(st.dir, st.name, O_RDWR, 0, false);
+	if (st.fd < 0)
+		return st.fd == -ENOENT ? -FTD_E_upload_unknown : st.fd;
+	if (fstat(st.fd, &is) < 0 || !S_ISREG(is.st_mode)) {
+		close_fd(&st.fd);
+		return -FTD_E_upload_unknown;
+	}
+	st.mode = is.st_mode & 07777;
+	*ret = st;
+	return 0;
+}
+
+void
+staging_leave(struct staging *st)
+{
+	close_fd(&st->fd);
+	close_fd(&st->marker_fd);
+	st->name[0] = st->marker[0] = '\0';
+	st->hold.state = LEDGER_FREE;
 }

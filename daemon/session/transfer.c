@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/session/quota.h"
@@ -16,6 +17,7 @@ enum {
 	WRITE_BEHIND = 8 << 20, /* that much is sent on its way to disk at once */
 	HOLE_STEP = 256 << 20,  /* zeros are hashed so many at once */
 };
+#define LOOK_USEC (USEC_PER_SEC / 2)
 
 static int
 refused(struct transfer *t, int error, const char *message)
@@ -33,11 +35,11 @@ check_room(struct session *s, struct transfer *t, uint64_t n)
 {
 	uint64_t end = t->size + n;
 
-	if (n > INT64_MAX || end > INT64_MAX || end > t->max)
+	if (n > INT64_MAX || t->base + end > INT64_MAX || t->base + end > t->max)
 		return -FTD_E_file_too_large;
 	if (end > t->expected)
 		return -FTD_E_size_mismatch;
-	return quota_extend(s, t->staging, end);
+	return quota_extend(s, t->staging, t->base + end);
 }
 
 /* ---- bytes */
@@ -46,7 +48,10 @@ check_room(struct session *s, struct transfer *t, uint64_t n)
 static void
 write_behind(struct transfer *t, uint64_t before)
 {
-	uint64_t from = before - before % WRITE_BEHIND, to = t->size - t->size % WRITE_BEHIND;
+	uint64_t from = t->base + before, to = t->base + t->size;
+
+	from -= from % WRITE_BEHIND;
+	to -= to % WRITE_BEHIND;
 
 	if (t->write_behind && to > from)
 		(void)sync_file_range(t->fd, (off_t)from, (off_t)(to - from),
@@ -61,7 +66,7 @@ store(struct session *s, struct transfer *t, const uint8_t *data, size_t n)
 
 	r = check_room(s, t, n);
 	if (r == 0)
-		r = io_pwrite_full(t->fd, data, n, (off_t)t->size);
+		r = io_pwrite_full(t->fd, data, n, (off_t)(t->base + t->size));
 	if (r == 0)
 		r = room_check(s, t->staging);
 	if (r < 0)
@@ -71,7 +76,9 @@ store(struct session *s, struct transfer *t, const uint8_t *data, size_t n)
 	t->received += n;
 	write_behind(t, before);
 	report_transfer_progress(s, t->received);
-	return 0;
+	if (t->watch == NULL)
+		return 0;
+	return t->watch->stored(t->watch->userdata, t->base + before, data, n);
 }
 
 /* The orders end this transfer. */
@@ -89,7 +96,33 @@ held(struct session *s, const struct request *rq, struct transfer *t)
 {
 	int r = pace_pause(s, rq, NULL);
 
-	return r == 0 ? stopped(s, t) : r;
+	if (r == 0)
+		r = stopped(s, t);
+	if (r == 0 && t->watch != NULL)
+		r = t->watch->look(t->watch->userdata);
+	return r < 0 && t->watch != NULL && r <= -FTD_E_BASE ? refused(t, r, NULL) : r;
+}
+
+/* ---- waiting, where somebody watches */
+
+/* The next wait for bytes ends when it is time to look. */
+static void
+wait_in_steps(struct session *s, const struct transfer *t)
+{
+	if (t->watch != NULL)
+		s->conn.deadline = clock_usec() + LOOK_USEC;
+}
+
+/* Whether r only says that it is time to look. A client that says nothing for long is gone. */
+static bool
+is_time_to_look(const struct session *s, struct transfer *t, int r)
+{
+	uint64_t now = clock_usec();
+
+	if (r == -ETIME && t->watch != NULL)
+		return now - t->heard_usec < s->config->stall_timeout;
+	t->heard_usec = now;
+	return r == -EINTR;
 }
 
 /* Up to want bytes, as many as the rate lets through. 0: none yet. */
@@ -118,16 +151,34 @@ take_body(struct session *s, const struct request *rq, struct transfer *t)
 		if (r != 0)
 			return r;
 		want = t->rest.bytes < SESSION_CHUNK ? (size_t)t->rest.bytes : SESSION_CHUNK;
+		wait_in_steps(s, t);
 		n = read_paced(s, want);
-		if (n == 0 || n == -EINTR)
+		if (n == 0 || is_time_to_look(s, t, n < 0 ? (int)n : 0))
 			continue;
 		if (n < 0)
-			return (int)n;
+			return n == -ETIME && t->watch != NULL ? -ETIMEDOUT : (int)n;
 		t->rest.bytes -= (uint64_t)n;
 		r = store(s, t, s->chunk, (size_t)n);
 		if (r < 0)
 			return refused(t, r, NULL);
 	}
+	return 0;
+}
+
+int
+transfer_make_hole(int fd, uint64_t first, uint64_t end)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (end > (uint64_t)st.st_size && ftruncate(fd, (off_t)end) < 0)
+		return -errno;
+	if (end > (uint64_t)st.st_size)
+		end = (uint64_t)st.st_size;
+	if (first < end && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)first,
+				     (off_t)(end - first)) < 0)
+		return -errno;
 	return 0;
 }
 
@@ -141,11 +192,13 @@ take_hole(struct session *s, const struct request *rq, struct transfer *t, uint6
 	if (n == 0)
 		return 0;
 	r = check_room(s, t, n);
-	if (r == 0 && ftruncate(t->fd, (off_t)(t->size + n)) < 0)
-		r = -errno;
+	if (r == 0)
+		r = transfer_make_hole(t->fd, t->base + t->size, t->base + t->size + n);
+	if (r == 0 && t->watch != NULL)
+		r = t->watch->stored(t->watch->userdata, t->base + t->size, NULL, n);
 	if (r < 0)
 		return refused(t, r, NULL);
-	room_give_back(t->staging, t->size, n);
+	room_give_back(t->staging, t->base + t->size, n);
 	(void)beat_begin(s, rq, "verifying");
 	for (r = 0; n > 0 && r == 0; n -= step) {
 		step = n < HOLE_STEP ? n : HOLE_STEP;
@@ -184,6 +237,7 @@ take_trailer(struct transfer *t, const struct piece_args *a)
 	int r;
 
 	if (a->status.data != NULL && strcmp(a->status.data, "error") == 0) {
+		t->voided = true;
 		if (a->code.data != NULL && err_known(a->code.data))
 			return refused(t, err_from_code(a->code.data), NULL);
 		return refused(t, -FTD_E_cancelled, NULL);
@@ -234,8 +288,11 @@ next_piece(struct session *s, const struct request *rq, struct transfer *t, json
 		r = held(s, rq, t);
 		if (r != 0)
 			return r;
+		wait_in_steps(s, t);
 		r = dispatch_header(s, false, ret, ret_piece);
-	} while (r == -EINTR);
+	} while (is_time_to_look(s, t, r));
+	if (r == -ETIME && t->watch != NULL)
+		r = -ETIMEDOUT;
 	if (r == 0 && ret_piece->body > REQUEST_PIECE_MAX)
 		r = -FTD_E_bad_request;
 	if (r == -FTD_E_bad_frame || r == -FTD_E_bad_request) {
@@ -297,6 +354,11 @@ transfer_receive(struct session *s, const struct request *rq, struct transfer *t
 	r = prepare(s, t->digest.algorithm);
 	if (r < 0)
 		return refused(t, r, NULL);
+	s->watch = t->watch;
+	t->heard_usec = clock_usec();
 	r = rq->more ? take_pieces(s, rq, t) : take_body(s, rq, t);
+	if (t->watch != NULL)
+		s->conn.deadline = 0;
+	s->watch = NULL;
 	return r == 0 ? verify(s, t) : r;
 }

@@ -22,6 +22,7 @@ static const struct message_field fields[] = {
 	{ "digest", MESSAGE_STR, AT(digest), DIGEST_TEXT_MAX, false },
 	{ "if_exists", MESSAGE_STR, AT(if_exists), 16, false },
 	{ "if_match", MESSAGE_STR, AT(if_match), ENTRY_ETAG_MAX - 1, false },
+	{ "upload", MESSAGE_STR, AT(upload), 64, false },
 };
 #undef AT
 
@@ -134,11 +135,39 @@ upload_read(struct upload *u, const struct request *rq)
 	return rq->more || u->body.bytes == t->expected ? 0 : -FTD_E_size_mismatch;
 }
 
+int
+upload_read_begin(struct upload *u, const struct request *rq)
+{
+	uint64_t has;
+	int r;
+
+	upload_init(u, rq);
+	u->transfer.digest.algorithm = DIGEST_XXH3;
+	r = request_decode(rq, fields, ARRAY_SIZE(fields), &u->args, &has, u->message);
+	if (r == 0)
+		r = read_words(u);
+	u->has_mtime = has_number(rq, "mtime_ns");
+	u->has_mode = has_number(rq, "mode");
+	u->transfer.expected = has_number(rq, "filesize") ? u->args.filesize : UINT64_MAX;
+	return r;
+}
+
+int
+upload_rest(const struct request *rq, struct refuse_rest *ret)
+{
+	struct upload u;
+	int r;
+
+	upload_init(&u, rq);
+	r = read_size(&u, rq);
+	*ret = u.body;
+	return r;
+}
+
 /* ---- the body, and after it */
 
-/* The last touch before the sync: what the file is to look like. */
-static int
-finish(struct session *s, struct upload *u)
+int
+upload_finish(struct session *s, struct upload *u)
 {
 	struct publish *p = &u->publish;
 	mode_t mode = quota_mode(s, p->staging.share, (mode_t)u->args.mode & UPLOAD_MODE);
@@ -167,7 +196,7 @@ upload_take(struct session *s, struct upload *u)
 	r = transfer_receive(s, u->rq, &u->transfer);
 	if (r != 0)
 		return r;
-	u->transfer.error = finish(s, u);
+	u->transfer.error = upload_finish(s, u);
 	return u->transfer.error < 0;
 }
 

@@ -14,7 +14,7 @@ struct upload_args {
 	int64_t mtime_ns;
 	uint64_t mode;
 	bool parents, expect;
-	struct message_str digest, if_exists, if_match;
+	struct message_str digest, if_exists, if_match, upload;
 };
 
 struct upload {
@@ -22,6 +22,7 @@ struct upload {
 	struct upload_args args;
 	bool has_mtime, has_mode;
 	const struct place *place; /* where it goes; borrowed of the request */
+	uint64_t held;             /* bytes of it that are on disk already */
 	struct refuse_rest body;   /* what follows, at once or after continue */
 	struct transfer transfer;  /* its rest: what is on its way now */
 	struct publish publish;    /* what group_add() or publish_all() gets */
@@ -36,6 +37,14 @@ struct upload {
 /* Reads the request; *u is initialised and to be freed with upload_done() in any case. 0, or a
  * refusal, with transfer.close set where nobody knows how long the body is. */
 int upload_read(struct upload *u, const struct request *rq);
+/* The same of a request without a body, which begins a resumable upload. */
+int upload_read_begin(struct upload *u, const struct request *rq);
+/* What is to be read after a request that content follows. 0, or -FTD_E_bad_request where nobody
+ * knows. */
+int upload_rest(const struct request *rq, struct refuse_rest *ret);
+/* The last touch before the sync: what the file, complete, is to look like, and publish. 0 or
+ * -errno. */
+int upload_finish(struct session *s, struct upload *u);
 /* For the dispatcher: answers that the upload is refused with r (message "": what the code says),
  * and drops the body. name is where it was meant to go, "" where that is not known. As a handler.
  */
@@ -56,6 +65,10 @@ void upload_done(struct session *s, struct upload *u);
  * report_upload_end(). 0; 1: unchanged (see below); or a refusal, after which it may be called
  * again. */
 int prepare_upload(struct session *s, struct upload *u);
+
+/* The same without a staging file: opens the directory and looks at what has the name. 0 or a
+ * refusal. */
+int prepare_target(struct session *s, struct upload *u);
 
 /* ---- expect.c */
 

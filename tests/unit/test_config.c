@@ -517,7 +517,6 @@ reserved(void **state)
 	static const struct {
 		const char *before, *value, *other, *after, *name;
 	} rows[] = {
-		{ "uploads = { keep = ", "\"7d\"", "\"8d\"", "; };", "uploads.keep" },
 		{ "log = { transfers = ", "\"\"", "\"/var/log/x\"", "; };", "log.transfers" },
 		{ "hooks = ", "( )", "\"\"", ";", "hooks" },
 	};

@@ -1,0 +1,162 @@
+#include "daemon/session/resume.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "daemon/common/reserved.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/own.h"
+
+/* ---- finding one */
+
+static bool
+is_ours(const struct session *s, const struct partial *p)
+{
+	return strcmp(p->head.user, s->subject.user) == 0;
+}
+
+/* The share's .ftd/uploads, where it is there. */
+static int
+look_into(struct session *s, unsigned share)
+{
+	struct session_share *h = &s->shares[share];
+
+	if (h->uploads < 0 && h->root >= 0 && s->view.shares[share] != 0)
+		h->uploads = reserved_open(h->root, RESERVED_UPLOADS);
+	return s->view.shares[share] != 0 ? h->uploads : -ENOENT;
+}
+
+int
+resume_name(struct session *s, const struct request *rq, char *ret)
+{
+	const json_t *text = json_object_get(rq->object, "upload");
+	struct staged_id id;
+	struct partial p;
+	uint64_t claim;
+	int r = -ENOENT, dir;
+
+	if (text == NULL)
+		return 0;
+	if (!json_is_string(text) ||
+	    partial_parse_id(json_string_value(text), json_string_length(text), &id, &claim) < 0)
+		return -FTD_E_upload_unknown;
+	for (unsigned i = 0; i < s->config->n_shares && r != 0; i++) {
+		dir = look_into(s, i);
+		if (dir < 0)
+			continue;
+		partial_init(&p, dir, &id);
+		r = partial_open(&p);
+		if (r == 0 && !is_ours(s, &p))
+			r = -ENOENT;
+		partial_done(&p);
+	}
+	if (r < 0)
+		return -FTD_E_upload_unknown;
+	memcpy(ret, p.head.name, sizeof(p.head.name));
+	return 1;
+}
+
+int
+resume_open(struct session *s, const struct place *place, const struct message_str *id,
+	    struct partial *p)
+{
+	struct staged_id staged = { 0 };
+	uint64_t claim = 0;
+	int dir = look_into(s, place->share), r;
+
+	r = partial_parse_id(id->data, id->len, &staged, &claim);
+	partial_init(p, dir, &staged);
+	if (r == 0 && dir >= 0)
+		r = partial_open(p);
+	p->claim = claim;
+	if (r < 0 || dir < 0 || !is_ours(s, p))
+		return -FTD_E_upload_unknown;
+	return 0;
+}
+
+int
+resume_check_claim(const struct partial *p)
+{
+	return partial_is_mine(p) ? 0 : -FTD_E_taken_over;
+}
+
+int
+resume_alone(struct partial *p, uint64_t usec, json_t **ret_extra)
+{
+	int r = partial_await_writers(p, usec);
+
+	if (r != -EBUSY)
+		return r;
+	*ret_extra = json_pack("{s:i}", "retry_after_ms", RESUME_RETRY_MS);
+	return -FTD_E_busy;
+}
+
+/* ---- what is told */
+
+json_t *
+resume_ranges(const struct partial *p)
+{
+	const struct record_ranges *r = &p->state.ranges;
+	auto_json json_t *list = json_array();
+
+	for (unsigned i = 0; i < (p->state.done ? 0 : r->n); i++)
+		if (json_array_append_new(list, json_pack("[I, I]", (json_int_t)r->list[i].first,
+							  (json_int_t)r->list[i].end)) < 0)
+			return NULL;
+	return json_pack("{s:o}", "ranges", take_ptr(list));
+}
+
+json_int_t
+resume_expires(const struct session *s)
+{
+	return (json_int_t)(s->config->uploads_keep / USEC_PER_SEC);
+}
+
+/* ---- records */
+
+_Static_assert((int)RECORD_ETAG_MAX == (int)ENTRY_ETAG_MAX, "an etag fits into a record");
+
+void
+resume_to_head(const struct session *s, const struct upload *u, struct record_head *ret)
+{
+	struct record_head *h = ret;
+
+	memset(h, 0, sizeof(*h));
+	memcpy(h->user, s->subject.user, sizeof(h->user));
+	memcpy(h->name, u->place->name, strlen(u->place->name) + 1);
+	h->size = u->transfer.expected;
+	h->has_mtime = u->has_mtime;
+	h->mtime_ns = u->has_mtime ? u->args.mtime_ns : 0;
+	h->has_mode = u->has_mode;
+	h->mode = u->has_mode ? (uint32_t)u->args.mode & UPLOAD_MODE : 0;
+	h->has_digest = u->transfer.has_digest;
+	h->digest = u->transfer.digest;
+	h->how = u->publish.how;
+	h->match = u->publish.match;
+	memcpy(h->etag, u->publish.etag, sizeof(h->etag));
+	h->parents = u->args.parents;
+}
+
+void
+resume_from_head(const struct record_head *h, struct upload *u)
+{
+	u->transfer.expected = h->size;
+	u->has_mtime = h->has_mtime;
+	u->args.mtime_ns = h->mtime_ns;
+	u->has_mode = h->has_mode;
+	u->args.mode = h->mode;
+	u->transfer.has_digest = h->has_digest;
+	u->transfer.digest = h->digest;
+	u->publish.how = (enum publish_how)h->how;
+	u->publish.match = h->match;
+	memcpy(u->publish.etag, h->etag, sizeof(h->etag));
+	u->args.parents = h->parents;
+}
+
+int
+resume_content(struct session *s, const struct place *place, const struct partial *p,
+	       int target_dir, struct staging *ret)
+{
+	return staging_resume(s, place, target_dir, p->head.elsewhere, &p->id, ret);
+}

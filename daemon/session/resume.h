@@ -1,0 +1,41 @@
+/*
+ * Resumable uploads (doc/PROTOCOL.md, "Resume"): begin, parts, end and the rest, over the files of
+ * daemon/common/partial.h. The dispatcher has found the upload's target by its record, and judged
+ * it, before a handler runs.
+ */
+#pragma once
+
+#include "daemon/common/partial.h"
+#include "daemon/session/upload.h"
+
+/* Within that a new claim has the upload, and older ones have let go. */
+#define RESUME_TAKEOVER_USEC (2 * USEC_PER_SEC)
+enum { RESUME_RETRY_MS = 500 };
+
+/* For the dispatcher: the name of the target of the upload that the key "upload" names, if it is
+ * the subject's; ret has PATH_BYTES_MAX + 1 bytes. 1; 0: the request has no such key;
+ * -FTD_E_upload_unknown. */
+int resume_name(struct session *s, const struct request *rq, char *ret);
+
+/* Opens the upload of this id (as a client says it) in the share of the place. p->claim is the
+ * id's. 0, or a refusal; to be freed with partial_done() in any case. */
+int resume_open(struct session *s, const struct place *place, const struct message_str *id,
+		struct partial *p);
+/* -FTD_E_taken_over unless the claim of p still holds. */
+int resume_check_claim(const struct partial *p);
+
+/* {"ranges": …}, or NULL without memory. */
+json_t *resume_ranges(const struct partial *p);
+/* How long it waits for its client: seconds. */
+json_int_t resume_expires(const struct session *s);
+
+/* What an upload is to become: from the request that begins it to the record, and back. */
+void resume_to_head(const struct session *s, const struct upload *u, struct record_head *ret);
+void resume_from_head(const struct record_head *h, struct upload *u);
+
+/* Opens the content. 0 or a refusal. target_dir as of staging_place(). */
+int resume_content(struct session *s, const struct place *place, const struct partial *p,
+		   int target_dir, struct staging *ret);
+
+/* Whether ours is the only one that writes: -FTD_E_busy, with retry_after_ms in *ret_extra. */
+int resume_alone(struct partial *p, uint64_t usec, json_t **ret_extra);
