@@ -3,6 +3,7 @@ take over, parts side by side; and what is not right is never published."""
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -390,3 +391,29 @@ def test_expiry(make_ftd):
     with ftd.client() as c:
         assert c.ask({"opt": "upload-status", "upload": old["upload"]})["code"] == "upload_unknown"
         ok(c.ask({"opt": "upload-status", "upload": young["upload"]}))
+
+
+def test_full_disk_keeps_what_is_held(make_ftd, tmp_path):
+    root, data = tmp_path / "small", content(6 * MIB)
+    root.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8M,mode=0777", "none", str(root)], capture_output=True, check=False)
+    if done.returncode != 0:
+        pytest.skip("file systems cannot be mounted here")
+    try:
+        (root / "filler").write_bytes(bytes(4 * MIB))
+        ftd = make_ftd({"limits": {"free_space": "0"}}, share={"root": str(root)})
+        with ftd.client() as c:
+            c.hello()
+            a = ok(begin(c, "/full", None, mtime_ns=1))
+            answer = c.put_pieces({"opt": "upload-part", "upload": a["upload"], "offset": 0},
+                                  [data[i:i + MIB] for i in range(0, len(data), MIB)], {})
+            assert answer["code"] == "disk_full"
+            (held,) = ok(c.ask({"opt": "upload-status", "upload": a["upload"]}))["ranges"]
+            assert held[0] == 0 and held[1] >= MIB
+            (root / "filler").unlink()
+            ok(part(c, a["upload"], held[1], data[held[1]:]))
+            ok(end(c, a["upload"], data))
+        assert (root / "full").read_bytes() == data
+        ftd.stop()
+    finally:
+        subprocess.run(["umount", "-l", str(root)], check=False)
