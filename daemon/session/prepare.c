@@ -26,11 +26,12 @@ check_limits(struct session *s, struct upload *u)
 	if (size > t->max)
 		return upload_refusal(u, -FTD_E_file_too_large, "limit",
 				      json_integer((json_int_t)t->max));
+	if (u->begun)
+		return 0;
 	r = shares_space(s, t->share, &room, &total);
 	if (r < 0)
 		return r;
-	/* what is held is in the file system already */
-	return (size > u->held ? size - u->held : 0) > room || room == 0 ? -FTD_E_disk_full : 0;
+	return size > room || room == 0 ? -FTD_E_disk_full : 0;
 }
 
 struct making {

@@ -158,5 +158,5 @@ int
 resume_content(struct session *s, const struct place *place, const struct partial *p,
 	       int target_dir, struct staging *ret)
 {
-	return staging_resume(s, place, target_dir, p->head.elsewhere, &p->id, ret);
+	return staging_resume(s, place, target_dir, p->head.elsewhere, &p->id, p->head.size, ret);
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
+#include "daemon/session/room.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -170,6 +171,8 @@ start_anew(struct begin *b)
 		quota_release(s, st);
 		r = quota_reserve(s, st, u->transfer.expected);
 	}
+	if (r == 0)
+		r = room_take(s, st, u->transfer.expected);
 	if (r == 0) {
 		resume_to_head(s, u, &b->p.head);
 		b->p.head.elsewhere = st->elsewhere;
@@ -205,7 +208,7 @@ begin(struct begin *b)
 	r = u->args.upload.data != NULL ? enter_by_id(b) : enter_by_key(b);
 	if (r < 0)
 		return r;
-	u->held = b->exists ? record_held(&b->p.state.ranges) : 0;
+	u->begun = b->exists;
 	r = prepare_target(b->s, u);
 	if (r == 0 && b->exists) {
 		r = go_on(b);
@@ -213,7 +216,6 @@ begin(struct begin *b)
 			b->exists = false;
 	}
 	if (!b->exists && (r == 0 || r == -FTD_E_upload_unknown)) {
-		u->held = 0;
 		r = start_anew(b);
 	}
 	if (r < 0 && !b->exists)

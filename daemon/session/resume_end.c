@@ -239,7 +239,7 @@ carry_out(struct end *e)
 	int r;
 
 	resume_from_head(&e->p.head, u);
-	u->held = e->size;
+	u->begun = true;
 	report_transfer_begin(e->s, "upload-end", true, u->place->name, e->size);
 	u->publish.started_usec = e->s->report->transfer_started_usec;
 	r = prepare_target(e->s, u);

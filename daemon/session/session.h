@@ -319,9 +319,10 @@ int staging_place(struct session *s, const struct place *target, int target_dir,
 /* The same for a resumable upload of this id: anew, whatever was there, */
 int staging_keep(struct session *s, const struct place *target, int target_dir, mode_t mode,
 		 const struct staged_id *id, struct staging *ret);
-/* or as it is. It is not locked. -FTD_E_upload_unknown where it is not there. */
+/* or as it is, to have size bytes (UINT64_MAX: unknown). It is not locked. -FTD_E_upload_unknown
+ * where it is not there. */
 int staging_resume(struct session *s, const struct place *target, int target_dir, bool elsewhere,
-		   const struct staged_id *id, struct staging *ret);
+		   const struct staged_id *id, uint64_t size, struct staging *ret);
 /* Closes it; it stays where it is, and so does what is reserved. */
 void staging_leave(struct staging *st);
 /* .ftd/uploads of the share, made where it is not there. Borrowed descriptor or -errno. */

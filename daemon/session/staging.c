@@ -283,7 +283,7 @@ staging_keep(struct session *s, const struct place *target, int target_dir, mode
 
 int
 staging_resume(struct session *s, const struct place *target, int target_dir, bool elsewhere,
-	       const struct staged_id *id, struct staging *ret)
+	       const struct staged_id *id, uint64_t size, struct staging *ret)
 {
 	struct staging st;
 	struct stat is;
@@ -307,6 +307,7 @@ staging_resume(struct session *s, const struct place *target, int target_dir, bo
 		return -FTD_E_upload_unknown;
 	}
 	st.mode = is.st_mode & 07777;
+	st.allocated = (uint64_t)is.st_blocks * 512 >= size;
 	*ret = st;
 	return 0;
 }

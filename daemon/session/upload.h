@@ -22,7 +22,7 @@ struct upload {
 	struct upload_args args;
 	bool has_mtime, has_mode;
 	const struct place *place; /* where it goes; borrowed of the request */
-	uint64_t held;             /* bytes of it that are on disk already */
+	bool begun;                /* it goes on: its room was looked at before */
 	struct refuse_rest body;   /* what follows, at once or after continue */
 	struct transfer transfer;  /* its rest: what is on its way now */
 	struct publish publish;    /* what group_add() or publish_all() gets */

@@ -23,6 +23,12 @@ NAME, NEW, HERE, FULL, FRESH = "NAME", "NEW", "HERE", "FULL", "FRESH"
 OPERATIONS = [
     ("upload", {"create"}, {"filename": NEW, "filesize": 3}),
     ("upload", {"create"}, {"filename": NEW, "filesize": 3, "parents": True, "if_exists": "keep_both"}),
+    ("upload-begin", {"create"}, {"filename": NEW, "filesize": 3}),
+    ("upload-part", {"create"}, {"filename": NEW, "filesize": 0}),
+    ("upload-end", {"create"}, {"filename": NEW}),
+    ("upload-status", {"create"}, {"filename": NEW}),
+    ("upload-abort", {"create"}, {"filename": NEW}),
+    ("upload-list", set(), {}),
     ("download", {"read"}, {"filename": NAME}),
     ("download-tree", {"read", "list"}, {"filename": HERE}),
     ("list", {"list"}, {"filename": HERE}),
@@ -47,6 +53,8 @@ OPERATIONS = [
     ("login", set(), {"user": "alice", "password": PASSWORD}),  # never a second time, but that is no right
     ("quit", set(), {}),
 ]
+# Refused for another reason where the rights are there: an upload has no id here, and nobody logs in twice.
+INCOMPLETE = {"login", "upload-part", "upload-end", "upload-status", "upload-abort"}
 
 
 def table(name, row):
@@ -161,7 +169,7 @@ def test_every_cell(ruled, user, kind):
             explanation = explained(ruled, user, opt, keys)
             code = ask(client, opt, keys)
             what = f"{user} with {sorted(has)}: {opt} {keys}: {code}, explained {explanation['steps'][-3:]}"
-            assert code is None or not allowed or opt == "login", what
+            assert code is None or not allowed or opt in INCOMPLETE, what
             assert allowed or code == "permission", what
             assert explanation["allowed"] == allowed, what
             assert explanation.get("reason") == (None if allowed else code), what

@@ -101,7 +101,7 @@ def test_cut_at_random_bytes(ftd):
         first, last = gaps[0]
         at = rng.randrange(0, last - first)
         cut(c, a["upload"], first, data[first:last], at)
-        until(lambda: not ftd.transfers(), PATIENCE, "the end of the cut transfer")
+        until(lambda: not ftd.sessions(), PATIENCE, "the end of the cut session")
         c = ftd.client()
         a = ok(begin(c, "/cut", len(data), mtime_ns=1))
         now = sum(b - a for a, b in a["ranges"])
@@ -118,7 +118,7 @@ def test_whatever_arrived_counts(ftd):
     c = ftd.client()
     a = ok(begin(c, "/counts", len(data), mtime_ns=1))
     cut(c, a["upload"], 0, data, MIB + 17)
-    until(lambda: not ftd.transfers(), PATIENCE, "the end of the transfer")
+    until(lambda: not ftd.sessions(), PATIENCE, "the end of the session")
     with ftd.client() as c:
         a = ok(begin(c, "/counts", len(data), mtime_ns=1))
         assert a["ranges"] == [[0, MIB + 17]]
@@ -180,7 +180,7 @@ def test_taken_over(ftd):
     began = time.monotonic()
     b = ok(begin(new, "/taken", len(data), mtime_ns=1))
     assert time.monotonic() - began < 10
-    assert b["ranges"] == [[0, MIB]]
+    assert missing(b["ranges"], len(data))[0][0] <= MIB
     assert old.answer()[0]["code"] == "taken_over"
     old.close()
     assert part(new, a["upload"], 0, b"x" * 10)["code"] == "taken_over"
