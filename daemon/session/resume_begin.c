@@ -196,6 +196,9 @@ go_on(struct begin *b)
 
 	if (r == 0)
 		r = quota_resume(b->s, st, u->transfer.expected);
+	/* the disk may have lost something since: what is not looked at again is read at the end */
+	if (r == 0)
+		r = partial_forget_sums(&b->p, 0, INT64_MAX);
 	return r;
 }
 

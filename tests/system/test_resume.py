@@ -313,6 +313,7 @@ def test_flipped_bit_is_found(ftd):
         f.write(bytes([data[BLOCK + 5] ^ 1]))
     with ftd.client() as c:
         a = ok(begin(c, "/flip", len(data), mtime_ns=1))
+        assert end(c, a["upload"], data)["code"] == "digest_mismatch"
         _, sums, last = c.pieces({"opt": "upload-status", "upload": a["upload"], "blocks": True})
         assert last["digest"] == digest(sums)
         good = [xxhash.xxh3_128(data[i:i + BLOCK]).digest() for i in (0, BLOCK)]
