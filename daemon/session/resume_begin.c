@@ -4,8 +4,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include <xxhash.h>
-
 #include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
 #include "daemon/session/room.h"
@@ -23,31 +21,32 @@ struct begin {
 /* ---- which one */
 
 /* The same upload finds itself again: by who, where, how large and the time, or else the digest, of
- * what is sent. Without either it is found by its id only. */
+ * what is sent. Nobody can make another that has its key, so the hash is SHA-256. Without time and
+ * digest it is found by its id only. */
 static int
 key_of(const struct begin *b, struct staged_id *ret)
 {
 	const struct upload *u = &b->u;
-	XXH3_state_t *state;
-	XXH128_hash_t hash;
+	struct digest_value hash;
+	struct digest *d = NULL;
+	int r;
 
 	if (!u->has_mtime && !u->transfer.has_digest)
 		return getrandom(ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret) ? 0 : -EIO;
-	state = XXH3_createState();
-	if (state == NULL)
-		return -ENOMEM;
-	(void)XXH3_128bits_reset(state);
-	(void)XXH3_128bits_update(state, b->s->subject.user, strlen(b->s->subject.user) + 1);
-	(void)XXH3_128bits_update(state, u->place->name, strlen(u->place->name) + 1);
-	(void)XXH3_128bits_update(state, &u->transfer.expected, sizeof(u->transfer.expected));
+	r = digest_new(DIGEST_SHA256, &d);
+	if (r < 0)
+		return r;
+	digest_update(d, b->s->subject.user, strlen(b->s->subject.user) + 1);
+	digest_update(d, u->place->name, strlen(u->place->name) + 1);
+	digest_update(d, &u->transfer.expected, sizeof(u->transfer.expected));
 	if (u->has_mtime)
-		(void)XXH3_128bits_update(state, &u->args.mtime_ns, sizeof(u->args.mtime_ns));
+		digest_update(d, &u->args.mtime_ns, sizeof(u->args.mtime_ns));
 	else
-		(void)XXH3_128bits_update(state, u->transfer.digest.bytes,
-					  digest_size(u->transfer.digest.algorithm));
-	hash = XXH3_128bits_digest(state);
-	(void)XXH3_freeState(state);
-	*ret = (struct staged_id){ .session = hash.high64, .number = hash.low64 };
+		digest_update(d, u->transfer.digest.bytes,
+			      digest_size(u->transfer.digest.algorithm));
+	digest_final(d, &hash);
+	(void)digest_free(d);
+	memcpy(ret, hash.bytes, sizeof(*ret));
 	return 0;
 }
 
