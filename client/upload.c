@@ -18,7 +18,7 @@ upload_init(struct upload *u, struct client *c)
 	*u = (struct upload){ .client = c };
 	u->sent.last = &u->sent.first;
 	u->redo.last = &u->redo.first;
-	u->buffer = malloc(UPLOAD_PIECE + 1);
+	u->buffer = malloc(UPLOAD_SMALL + 1);
 	if (u->buffer == NULL)
 		return -ENOMEM;
 	r = digest_new(c->options.digest, &u->digest);

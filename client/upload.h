@@ -16,7 +16,7 @@
 enum {
 	UPLOAD_AHEAD = 1000,
 	UPLOAD_SMALL = 1 << 20,      /* up to here a file is one frame */
-	UPLOAD_PIECE = 1 << 20,      /* above, pieces of this size */
+	UPLOAD_PIECE = 256 << 10,    /* above, pieces of this size */
 	UPLOAD_ASK_ABOVE = 64 << 20, /* from here on the server is asked before anything is sent */
 };
 
@@ -57,7 +57,7 @@ struct upload {
 	uint64_t sending_id;      /* of the upload whose pieces are on the way; 0: none */
 	uint64_t refused_id;      /* of the upload that was refused last */
 	uint64_t times_refused;   /* directories whose times could not be set */
-	uint8_t *buffer;          /* UPLOAD_PIECE + 1 bytes */
+	uint8_t *buffer;          /* UPLOAD_SMALL + 1 bytes */
 	struct digest *digest;
 };
 
