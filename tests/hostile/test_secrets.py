@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import SANITIZED, children, hashed, name_of
+from harness import SANITIZED, children, hashed, name_of, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to be somebody else")
 LOOK = """
@@ -46,8 +46,12 @@ def test_same_user_cannot_look_into_roles(roles):
 
 
 def test_arguments_are_the_role_and_nothing_else(roles):
+    def arguments(pid):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
     for pid in roles:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        until(lambda: arguments(pid)[0] == b"ftd", 5, "the exec of a role")  # until then it has its parent's
+        words = arguments(pid)
         assert words[:2] == [b"ftd", b"--role"] and words[2].isalpha() and words[3:] == [b""], words
 
 

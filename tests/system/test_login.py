@@ -445,4 +445,4 @@ def test_many_at_once_all_get_in(ftd):
         answer = client.answer()[0]
         assert answer.get("user") == ("alice" if i % 2 else None), answer
         client.close()
-    assert not verifiers(ftd)
+    until(lambda: not verifiers(ftd), 5)  # the last one has answered, and ends
