@@ -36,6 +36,26 @@ io_read_full(int fd, void *dst, size_t n)
 	return (ssize_t)done;
 }
 
+ssize_t
+io_pread_full(int fd, void *dst, size_t n, off_t offset)
+{
+	uint8_t *at = dst;
+	size_t done = 0;
+	ssize_t r;
+
+	while (done < n) {
+		r = pread(fd, at + done, n - done, offset + (off_t)done);
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0)
+			return -errno;
+		if (r == 0)
+			break;
+		done += (size_t)r;
+	}
+	return (ssize_t)done;
+}
+
 int
 io_write_full(int fd, const void *src, size_t n)
 {

@@ -8,6 +8,9 @@
 /* Reads up to n bytes, fewer only at the end of the file. Bytes read, or -errno. */
 ssize_t io_read_full(int fd, void *dst, size_t n);
 
+/* The same from a place in it. */
+ssize_t io_pread_full(int fd, void *dst, size_t n, off_t at);
+
 /* Writes all n bytes or fails: 0 or -errno. */
 int io_write_full(int fd, const void *src, size_t n);
 int io_pwrite_full(int fd, const void *src, size_t n, off_t at);

@@ -6,20 +6,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
 #include "lib/text.h"
 
-/* Places in the record's file that are locked: no bytes of it need to be there. */
-enum lock { LOCK_RECORD = 0, LOCK_WRITERS = 1, LOCK_CONTENT = 16 };
-enum { STEP_NS = 2000000, TRIES = 8, HEX_WORD = 16, SUMS_STEP = 4096 };
-#define WAIT_USEC (5 * USEC_PER_SEC)
+enum { TRIES = 8, HEX_WORD = 16 };
 
 /* ---- ids */
 
@@ -70,80 +64,6 @@ partial_done(struct partial *p)
 	close_fd(&p->record);
 }
 
-/* ---- locks */
-
-static int
-set_lock(int fd, short type, off_t start, off_t len)
-{
-	struct flock f = { .l_type = type, .l_whence = SEEK_SET, .l_start = start, .l_len = len };
-
-	if (fcntl(fd, F_OFD_SETLK, &f) == 0)
-		return 0;
-	return errno == EACCES ? -EAGAIN : -errno;
-}
-
-/* Takes a byte within usec. 0, -EBUSY, -errno. */
-static int
-wait_lock(int fd, off_t at, uint64_t usec)
-{
-	const struct timespec step = { 0, STEP_NS };
-	uint64_t deadline = clock_usec() + usec;
-	int r;
-
-	for (;;) {
-		r = set_lock(fd, F_WRLCK, at, 1);
-		if (r != -EAGAIN)
-			return r;
-		if (clock_usec() >= deadline)
-			return -EBUSY;
-		(void)nanosleep(&step, NULL);
-	}
-}
-
-int
-partial_lock(struct partial *p)
-{
-	struct stat st;
-	int r = wait_lock(p->record, LOCK_RECORD, WAIT_USEC);
-
-	if (r < 0)
-		return r;
-	if (fstat(p->record, &st) == 0 && st.st_nlink > 0)
-		return 0;
-	partial_unlock(p);
-	return -ENOENT;
-}
-
-void
-partial_unlock(struct partial *p)
-{
-	(void)set_lock(p->record, F_UNLCK, LOCK_RECORD, 1);
-}
-
-int
-partial_join(struct partial *p)
-{
-	return set_lock(p->record, F_RDLCK, LOCK_WRITERS, 1);
-}
-
-int
-partial_await_writers(struct partial *p, uint64_t usec)
-{
-	return wait_lock(p->record, LOCK_WRITERS, usec);
-}
-
-int
-partial_take_range(struct partial *p, uint64_t first, uint64_t end)
-{
-	const uint64_t most = INT64_MAX - LOCK_CONTENT;
-
-	if (first >= most || end <= first)
-		return 0;
-	/* a length of zero: all that follows */
-	return set_lock(p->record, F_WRLCK, (off_t)(LOCK_CONTENT + first),
-			end >= most ? 0 : (off_t)(end - first));
-}
-
 /* ---- the record */
 
 static const char *
@@ -155,9 +75,9 @@ record_name(const struct partial *p, char *buf)
 static int
 read_at(int fd, void *dst, size_t len, off_t at)
 {
-	ssize_t n = pread(fd, dst, len, at);
+	ssize_t n = io_pread_full(fd, dst, len, at);
 
-	return n < 0 ? -errno : n == (ssize_t)len ? 0 : -EBADMSG;
+	return n < 0 ? (int)n : n == (ssize_t)len ? 0 : -EBADMSG;
 }
 
 static int
@@ -275,95 +195,6 @@ partial_store(struct partial *p)
 	if (r == 0)
 		p->slot = slot;
 	return r;
-}
-
-/* ---- claims */
-
-int
-partial_read_claim(const struct partial *p, uint64_t *ret)
-{
-	return read_at(p->record, ret, sizeof(*ret), RECORD_CLAIM_AT);
-}
-
-int
-partial_claim(struct partial *p)
-{
-	if (getrandom(&p->claim, sizeof(p->claim), 0) != (ssize_t)sizeof(p->claim))
-		return -EIO;
-	return io_pwrite_full(p->record, &p->claim, sizeof(p->claim), RECORD_CLAIM_AT);
-}
-
-bool
-partial_is_mine(const struct partial *p)
-{
-	uint64_t now;
-
-	return partial_read_claim(p, &now) == 0 && now == p->claim;
-}
-
-/* ---- digests of blocks */
-
-static off_t
-sum_at(uint64_t block)
-{
-	return RECORD_SUMS_AT + (off_t)(block * RECORD_SUM);
-}
-
-int
-partial_sum(const struct partial *p, uint64_t block, uint8_t ret[RECORD_SUM])
-{
-	static const uint8_t none[RECORD_SUM];
-
-	if (block >= PARTIAL_SUMS_MAX || read_at(p->record, ret, RECORD_SUM, sum_at(block)) < 0)
-		return 0;
-	return memcmp(ret, none, sizeof(none)) != 0;
-}
-
-void
-partial_set_sum(const struct partial *p, uint64_t block, const uint8_t sum[RECORD_SUM])
-{
-	if (block < PARTIAL_SUMS_MAX) /* what fails is only not known */
-		(void)io_pwrite_full(p->record, sum, RECORD_SUM, sum_at(block));
-}
-
-/* Zeros in place of n bytes of them. 1: there were others; 0; -errno. */
-static int
-wipe_sums(const struct partial *p, off_t at, size_t n)
-{
-	static const uint8_t zeros[SUMS_STEP];
-	uint8_t is[SUMS_STEP];
-	ssize_t got = pread(p->record, is, n, at);
-	int r;
-
-	if (got < 0)
-		return -errno;
-	if (memcmp(is, zeros, (size_t)got) == 0)
-		return 0;
-	r = io_pwrite_full(p->record, zeros, (size_t)got, at);
-	return r < 0 ? r : 1;
-}
-
-int
-partial_forget_sums(const struct partial *p, uint64_t first, uint64_t end)
-{
-	uint64_t block = first / DIGEST_BLOCK, last = end > 0 ? (end - 1) / DIGEST_BLOCK : 0;
-	const uint64_t step = SUMS_STEP / RECORD_SUM;
-	struct stat st;
-	uint64_t n;
-	int r = 0, any = 0;
-
-	if (fstat(p->record, &st) < 0)
-		return -errno;
-	if (last >= PARTIAL_SUMS_MAX)
-		last = PARTIAL_SUMS_MAX - 1;
-	for (; block <= last && sum_at(block) < st.st_size && r >= 0; block += n) {
-		n = last - block + 1 < step ? last - block + 1 : step;
-		r = wipe_sums(p, sum_at(block), (size_t)n * RECORD_SUM);
-		any |= r > 0;
-	}
-	if (r >= 0 && any && fdatasync(p->record) < 0)
-		r = -errno;
-	return r < 0 ? r : 0;
 }
 
 /* ---- content */

@@ -30,6 +30,8 @@ struct partial {
 	unsigned slot;             /* which has it */
 };
 
+/* ---- partial.c */
+
 /* Returns buf (PARTIAL_ID_MAX). */
 char *partial_format_id(const struct staged_id *id, uint64_t claim, char *buf);
 /* 0 or -EINVAL. */
@@ -46,15 +48,22 @@ int partial_enter(struct partial *p);
 /* Under the lock: writes p->head and p->claim, holding nothing. 0 or -errno. */
 int partial_start(struct partial *p);
 
-/* Who changes the record. -EBUSY: others have it for too long; -ENOENT: it is gone; -errno. */
-int partial_lock(struct partial *p);
-void partial_unlock(struct partial *p);
 /* Under the lock: reads the checkpoint that counts; and writes p->state as the next one, durably,
  * after what it says is durable itself. 0 or -errno. */
 int partial_load(struct partial *p);
 int partial_store(struct partial *p);
 
-/* ---- claims */
+/* The directory that the content lies in, and its name there. Descriptor or -errno; root is the
+ * share's. */
+int partial_open_place(const struct partial *p, int root, char *ret_name);
+/* Unlinks content, note and record. 0 or -errno. */
+int partial_remove(const struct partial *p, int root);
+
+/* ---- partial_lock.c */
+
+/* Who changes the record. -EBUSY: others have it for too long; -ENOENT: it is gone; -errno. */
+int partial_lock(struct partial *p);
+void partial_unlock(struct partial *p);
 
 /* Under the lock: a new claim; older ones are void. 0 or -errno. */
 int partial_claim(struct partial *p);
@@ -70,7 +79,9 @@ int partial_await_writers(struct partial *p, uint64_t usec);
 /* Makes first to end of the content nobody else's to write. 0, -EAGAIN, -errno. */
 int partial_take_range(struct partial *p, uint64_t first, uint64_t end);
 
-/* ---- digests of blocks: those of what is on disk. So they are written when the content is
+/* ---- partial_sums.c */
+
+/* Digests of blocks: those of what is on disk. So they are written when the content is
  * durable, and forgotten, durably, before it is written again. */
 
 /* 1: known; 0. */
@@ -78,13 +89,7 @@ int partial_sum(const struct partial *p, uint64_t block, uint8_t ret[RECORD_SUM]
 void partial_set_sum(const struct partial *p, uint64_t block, const uint8_t sum[RECORD_SUM]);
 int partial_forget_sums(const struct partial *p, uint64_t first, uint64_t end);
 
-/* ---- */
-
-/* The directory that the content lies in, and its name there. Descriptor or -errno; root is the
- * share's. */
-int partial_open_place(const struct partial *p, int root, char *ret_name);
-/* Unlinks content, note and record. 0 or -errno. */
-int partial_remove(const struct partial *p, int root);
+/* ---- partial_expire.c */
 
 /* Called for one that goes, to void what was reserved for it. 0; negative: it stays. */
 typedef int (*partial_release)(int root, const struct staged_id *id);

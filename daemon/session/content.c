@@ -7,6 +7,7 @@
 
 #include "lib/clock.h"
 #include "lib/err.h"
+#include "lib/io.h"
 #include "lib/own.h"
 
 enum {
@@ -36,20 +37,11 @@ content_algorithm(const struct message_str *digest, enum digest_algorithm *ret)
 int
 content_read(int fd, void *dst, size_t n, uint64_t at)
 {
-	uint8_t *to = dst;
-	ssize_t got;
+	ssize_t got = io_pread_full(fd, dst, n, (off_t)at);
 
-	while (n > 0) {
-		got = pread(fd, to, n, (off_t)at);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -EIO : -FTD_E_changed;
-		to += got;
-		at += (uint64_t)got;
-		n -= (size_t)got;
-	}
-	return 0;
+	if (got < 0)
+		return -EIO;
+	return (size_t)got == n ? 0 : -FTD_E_changed;
 }
 
 uint64_t

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "daemon/common/reserved.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
 

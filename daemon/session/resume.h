@@ -7,6 +7,7 @@
 
 #include "daemon/common/partial.h"
 #include "daemon/session/upload.h"
+#include "lib/clock.h"
 
 /* Within that a new claim has the upload, and older ones have let go. */
 #define RESUME_TAKEOVER_USEC (2 * USEC_PER_SEC)

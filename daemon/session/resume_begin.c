@@ -7,7 +7,6 @@
 #include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
 #include "daemon/session/room.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
 

@@ -184,6 +184,11 @@ whole_reads_and_writes(void **state)
 	assert_int_equal(io_read_full(-1, buf, 1), -EBADF);
 	assert_int_equal(io_write_full(-1, buf, 1), -EBADF);
 	assert_int_equal(io_pwrite_full(-1, buf, 1, 0), -EBADF);
+	assert_int_equal(io_pread_full(fd, buf, 3, 4), 3);
+	assert_memory_equal(buf, "abc", 3);
+	assert_int_equal(io_pread_full(fd, buf, 8, 7), 3);
+	assert_int_equal(io_pread_full(fd, buf, 8, 10), 0);
+	assert_int_equal(io_pread_full(-1, buf, 1, 0), -EBADF);
 	assert_int_equal(io_set_nonblock(fd, 1), 0);
 	assert_true((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
 	assert_int_equal(io_set_nonblock(fd, 0), 0);
