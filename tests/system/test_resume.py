@@ -11,53 +11,10 @@ import pytest
 import xxhash
 
 from harness import PATIENCE, hashed, until
+from resumable import BLOCK, MIB, begin, blocks_digest, content, end, finish, missing, ok, part
 from wire import digest, encode
 
-MIB = 1 << 20
-BLOCK = 8 * MIB
 NOBODY = "u" + "0" * 48
-
-
-def blocks_digest(data):
-    inner = b"".join(xxhash.xxh3_128(data[i:i + BLOCK]).digest() for i in range(0, len(data), BLOCK))
-    return "blocks:" + xxhash.xxh3_128(inner).hexdigest()
-
-
-def content(n, seed=1):
-    return random.Random(seed).randbytes(n)
-
-
-def begin(c, name, size, **more):
-    return c.ask({"opt": "upload-begin", "filename": name, "filesize": size, **more})
-
-
-def ok(answer):
-    assert answer["status"] == "ok", answer
-    return answer
-
-
-def part(c, upload, offset, data, **more):
-    return c.ask({"opt": "upload-part", "upload": upload, "offset": offset, "filesize": len(data), **more}, data)
-
-
-def end(c, upload, data, **more):
-    return c.ask({"opt": "upload-end", "upload": upload, "filesize": len(data), "digest": blocks_digest(data), **more})
-
-
-def missing(ranges, size):
-    """What is not in the ranges, as (offset, end)."""
-    at, gaps = 0, []
-    for first, last in ranges:
-        if first > at:
-            gaps.append((at, first))
-        at = last
-    return gaps + [(at, size)] if at < size else gaps
-
-
-def finish(c, answer, data):
-    for first, last in missing(answer["ranges"], len(data)):
-        ok(part(c, answer["upload"], first, data[first:last]))
-    return ok(end(c, answer["upload"], data))
 
 
 def cut(c, upload, offset, data, at):
