@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 shopt -s nullglob
 bad=0 n=0
-for file in tests/*/test_*.py tests/*/test_*.c fuzz/*.c {lib,ctl,client,daemon,daemon/*}/*.[ch]; do
+for file in tests/*.py tests/*/*.py tests/*/*.[ch] fuzz/*.c {lib,ctl,client,daemon,daemon/*}/*.[ch]; do
 	n=$((n + 1))
 	cat -- */Makefile.am.inc */*.am.inc daemon/*/*.am.inc | grep -qF "${file%.c}" || {
 		echo "$file is in no Makefile.am.inc"
