@@ -15,6 +15,13 @@
 #define HEADER SIGNATURE "\x21\x11\0\x0c\xc0\0\2\1\xc6\x33\x64\2\x30\x39\x1f\x41"
 #define LIST "\x0e\0\0\0{\"opt\":\"list\"}"
 
+/* The connection comes from there. */
+static void
+gate_start_behind(struct peer *p, const char *proxy)
+{
+	gate_start_with(p, &(struct gate_start){ .flags = BIRTH_PROXY, .from = proxy });
+}
+
 /* Whom the gate names, before it asks for anything else; text: ADDR_TEXT_MAX. */
 static const char *
 named(const struct peer *p, char *text)
@@ -46,7 +53,7 @@ a_trusted_proxy_names_its_client(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+		gate_start_behind(&p, "198.51.100.7");
 		send_bytes(&p, cases[i].bytes, cases[i].n);
 		assert_string_equal(named(&p, text), cases[i].peer);
 		say_verdict(&p, "");
@@ -70,7 +77,7 @@ a_header_in_pieces_with_much_behind_it(void **state)
 	struct peer p;
 
 	(void)state;
-	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	gate_start_behind(&p, "198.51.100.7");
 	for (size_t i = 0; i < sizeof(sent) - 1; i++) {
 		send_bytes(&p, sent + i, 1);
 		(void)usleep(2000);
@@ -90,7 +97,7 @@ whoever_is_not_wanted_hears_it_before_anything_else(void **state)
 	struct peer p;
 
 	(void)state;
-	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	gate_start_behind(&p, "198.51.100.7");
 	send_bytes(&p, HEADER, sizeof(HEADER) - 1);
 	(void)named(&p, text);
 	say_verdict(&p, "address_refused");
@@ -108,7 +115,7 @@ plain_text_is_the_clients_question(void **state)
 
 	(void)state;
 	config.plaintext = CONFIG_LOOPBACK;
-	gate_start_with(&p, BIRTH_PROXY, "127.0.0.1");
+	gate_start_behind(&p, "127.0.0.1");
 	send_bytes(&p, HEADER, sizeof(HEADER) - 1);
 	send_frame(&p, "{\"opt\":\"hello\"}");
 	(void)named(&p, text);
@@ -137,12 +144,12 @@ headers_that_are_none(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+		gate_start_behind(&p, "198.51.100.7");
 		send_bytes(&p, cases[i].bytes, cases[i].n);
 		expect_refusal(&p, "bad_frame");
 		assert_int_equal(gate_end(&p), ROLE_EXIT_CLIENT);
 	}
-	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7"); /* a second one is the client's own */
+	gate_start_behind(&p, "198.51.100.7"); /* a second one is the client's own */
 	send_bytes(&p, HEADER HEADER, sizeof(HEADER HEADER) - 1);
 	(void)named(&p, text);
 	say_verdict(&p, "");
@@ -156,7 +163,7 @@ half_a_header_ends_by_the_deadline(void **state)
 	struct peer p;
 
 	(void)state;
-	gate_start_with(&p, BIRTH_PROXY, "198.51.100.7");
+	gate_start_behind(&p, "198.51.100.7");
 	send_bytes(&p, HEADER, 20);
 	expect_refusal(&p, "timeout");
 	assert_int_equal(gate_end(&p), ROLE_EXIT_LATE);
