@@ -5,9 +5,11 @@ import hashlib
 import os
 import pwd
 import re
+import socket
 import threading
 from pathlib import Path
 
+import pytest
 import wire
 from harness import BUILD, PATIENCE, children, hashed, name_of, served, until
 
@@ -110,6 +112,24 @@ def attempts(ftd, begin, results, what, target="", **how):
             except (wire.Closed, ConnectionError):
                 until(lambda: ended(ftd) > before, 5, "the word of its end")
                 results.ended(name, target, 31)
+
+
+def sockets(ftd, begin, capsys, also=()):
+    """Words for a journal and connections to a server that listen for them: neither hears of one."""
+    results = Results()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, socket.create_server(("127.0.0.1", 0)) as server:
+        path = str(ftd.dir / "outside/journal")
+        journal.bind(path)
+        os.chmod(path, 0o777)
+        with undisturbed(ftd):
+            attempts(ftd, begin, results, "sockets", path=path, port=server.getsockname()[1])
+        results.show(capsys, also)
+        for sock in (journal, server):
+            sock.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            journal.recv(100)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def ended(ftd):

@@ -82,20 +82,7 @@ def test_memory_and_kernel(ftd, capsys, what):
 
 
 def test_sockets(ftd, capsys):
-    results = taken.Results()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, socket.create_server(("127.0.0.1", 0)) as server:
-        path = str(ftd.dir / "outside/journal")
-        journal.bind(path)
-        os.chmod(path, 0o777)
-        with taken.undisturbed(ftd):
-            taken.attempts(ftd, taken.gate, results, "sockets", path=path, port=server.getsockname()[1])
-        results.show(capsys)
-        for sock in (journal, server):
-            sock.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            journal.recv(100)
-        with pytest.raises(BlockingIOError):
-            server.accept()
+    taken.sockets(ftd, taken.gate, capsys)
 
 
 def test_what_it_holds(ftd):

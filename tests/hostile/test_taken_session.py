@@ -79,35 +79,16 @@ def test_processes(ftd, capsys):
     results.show(capsys)
 
 
-def test_memory(ftd, capsys):
+@pytest.mark.parametrize("what", ["memory", "kernel"])
+def test_memory_and_kernel(ftd, capsys, what):
     results = taken.Results()
     with taken.undisturbed(ftd):
-        taken.attempts(ftd, taken.session, results, "memory")
-    results.show(capsys)
-
-
-def test_kernel(ftd, capsys):
-    results = taken.Results()
-    with taken.undisturbed(ftd):
-        taken.attempts(ftd, taken.session, results, "kernel")
+        taken.attempts(ftd, taken.session, results, what)
     results.show(capsys)
 
 
 def test_sockets(ftd, capsys):
-    results = taken.Results()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, socket.create_server(("127.0.0.1", 0)) as server:
-        path = str(ftd.dir / "outside/journal")
-        journal.bind(path)
-        os.chmod(path, 0o777)
-        with taken.undisturbed(ftd):
-            taken.attempts(ftd, taken.session, results, "sockets", path=path, port=server.getsockname()[1])
-        results.show(capsys, also={"connect by fast open": "EISCONN"})
-        for sock in (journal, server):
-            sock.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            journal.recv(100)
-        with pytest.raises(BlockingIOError):
-            server.accept()
+    taken.sockets(ftd, taken.session, capsys, also={"connect by fast open": "EISCONN"})
     with ftd.client() as client:
         client.put("/told", b"x")
     until(lambda: "upload /told" in ftd.errors, 5, "a word in the log")
