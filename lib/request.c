@@ -52,13 +52,21 @@ is_common(const char *key)
 	return false;
 }
 
+/* Whether it is the name's key, in either spelling. */
+static bool
+spells(const char *key, const char *name)
+{
+	size_t len = strlen(name);
+
+	return strncmp(key, name, len) == 0 && (key[len] == '\0' || strcmp(key + len, "_hex") == 0);
+}
+
 /* The dispatcher has read it. */
 static bool
 is_name(const struct request *rq, const char *key)
 {
-	if (strcmp(key, "filename") == 0 || strcmp(key, "filename_hex") == 0)
-		return rq->source != NULL;
-	return rq->target != NULL && (strcmp(key, "to") == 0 || strcmp(key, "to_hex") == 0);
+	return (rq->source != NULL && spells(key, "filename")) ||
+	       (rq->target_key != NULL && spells(key, rq->target_key));
 }
 
 static bool

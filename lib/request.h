@@ -24,8 +24,9 @@ struct request {
 	bool has_body;   /* the key body was there */
 	uint64_t body;   /* its value */
 	/* where filename and to are, located and authorised by the session's dispatcher; NULL: the
-	 * operation has no such name */
+	 * operation has no such name, or it may be missing */
 	const struct place *source, *target;
+	const char *target_key; /* "to" or "base"; NULL: the operation has neither */
 };
 
 /* Without a usable body or more nobody could find the next frame: -FTD_E_bad_request. *ret is then

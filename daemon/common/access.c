@@ -408,7 +408,7 @@ judge(const struct access_view *v, const char *name, unsigned need, struct acces
 	int line;
 
 	*ret = (struct access_place){ .share = ACCESS_VIRTUAL, .rest = "" };
-	if ((need & ACCESS_UNNAMED) != 0)
+	if ((need & ACCESS_UNNAMED) != 0 || (name == NULL && (need & ACCESS_BASE) != 0))
 		return yes(0);
 	a = access_locate(v, name != NULL ? name : "", ret, t);
 	line = a.line;

@@ -70,13 +70,14 @@ enum access_need {
 	ACCESS_MAKES_PARENTS = 1 << 14,     /* makes what leads there, with RIGHT_MKDIR */
 	ACCESS_INSIDE = 1 << 15,            /* it is no share */
 	ACCESS_UPLOAD = 1 << 16, /* it may be that of an unfinished upload, named by its id */
+	ACCESS_BASE = 1 << 17,   /* its key is "base", and it may be missing */
 };
 
 enum operation_flags { OP_GATE = 1 << 0, OP_WRITES = 1 << 1, OP_GROUP = 1 << 2, OP_BODY = 1 << 3 };
 
 struct access_operation {
 	const char *opt;
-	unsigned need, need_to; /* on the names "filename" and "to": RIGHT_* and ACCESS_* */
+	unsigned need, need_to; /* on "filename", and on "to" or "base": RIGHT_* and ACCESS_* */
 	unsigned flags;
 };
 
@@ -117,7 +118,8 @@ struct access_verdict access_locate(const struct access_view *v, const char *nam
 
 struct access_ask {
 	const struct access_operation *operation;
-	const char *source, *target; /* as path_from_wire() makes them; NULL where unnamed */
+	const char *source, *target; /* as path_from_wire() makes them; NULL where unnamed, or
+					missing */
 	bool recursive;
 };
 

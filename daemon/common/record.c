@@ -16,7 +16,8 @@ enum flag {
 	FLAG_MATCH = 1 << 3,
 	FLAG_PARENTS = 1 << 4,
 	FLAG_ELSEWHERE = 1 << 5,
-	FLAG_ALL = (1 << 6) - 1,
+	FLAG_SHARES = 1 << 6,
+	FLAG_ALL = (1 << 7) - 1,
 };
 
 /* As it lies there. */
@@ -124,6 +125,7 @@ record_read_head(const uint8_t data[RECORD_HEAD], struct record_head *ret)
 	h.match = (flags & FLAG_MATCH) != 0;
 	h.parents = (flags & FLAG_PARENTS) != 0;
 	h.elsewhere = (flags & FLAG_ELSEWHERE) != 0;
+	h.shares = (flags & FLAG_SHARES) != 0;
 	*ret = h;
 	return 0;
 }
@@ -133,7 +135,8 @@ flags_of(const struct record_head *h)
 {
 	return (h->has_mtime ? FLAG_MTIME : 0) | (h->has_mode ? FLAG_MODE : 0) |
 	       (h->has_digest ? FLAG_DIGEST : 0) | (h->match ? FLAG_MATCH : 0) |
-	       (h->parents ? FLAG_PARENTS : 0) | (h->elsewhere ? FLAG_ELSEWHERE : 0);
+	       (h->parents ? FLAG_PARENTS : 0) | (h->elsewhere ? FLAG_ELSEWHERE : 0) |
+	       (h->shares ? FLAG_SHARES : 0);
 }
 
 void

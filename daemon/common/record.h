@@ -31,6 +31,7 @@ struct record_head {
 	uint64_t size;                 /* UINT64_MAX: unknown */
 	bool has_mtime, has_mode, has_digest, match, parents;
 	bool elsewhere; /* the content waits in the target directory */
+	bool shares; /* it began with a base: what it has on disk may be another file's as well */
 	int64_t mtime_ns;
 	uint32_t mode, how;         /* how: enum publish_how, at most 2 */
 	struct digest_value digest; /* if has_digest */

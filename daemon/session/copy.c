@@ -1,22 +1,15 @@
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
-#include <linux/fs.h>
-
+#include "daemon/session/clone.h"
 #include "daemon/session/content.h"
 #include "daemon/session/names.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/stop.h"
 #include "lib/err.h"
 #include "lib/frame.h"
-#include "lib/io.h"
 #include "lib/own.h"
-
-enum { STEP = 16 << 20 }; /* bytes between two looks at orders, cancel and free space */
 
 struct args {
 	struct message_str if_exists;
@@ -33,113 +26,41 @@ struct copying {
 	int fd; /* the file to copy */
 	struct entry_stat st;
 	struct publish publish;
+	struct clone clone;
 	struct stop stop;
-	bool by_hand;    /* the kernel cannot copy from there to here */
+	int end;         /* conn_* failure: the client is gone */
 	const char *why; /* of a refusal, in words; may stay NULL */
 };
 
 /* ---- the content */
 
-/* One step within data, by the kernel. 0 or -errno. */
+/* Whether to go on at this gap. 0, or the refusal; a conn_* failure goes to c->end. */
 static int
-copy_range(struct copying *c, uint64_t at, size_t n)
+look(void *userdata)
 {
-	off_t in = (off_t)at, out = (off_t)at;
-	ssize_t moved;
-
-	while (n > 0) {
-		moved = copy_file_range(c->fd, &in, c->publish.staging.fd, &out, n, 0);
-		if (moved < 0)
-			return -errno;
-		if (moved == 0)
-			return -FTD_E_changed;
-		n -= (size_t)moved;
-	}
-	return 0;
-}
-
-static int
-copy_by_hand(struct copying *c, uint64_t at, size_t n)
-{
-	uint8_t *chunk = session_chunk(c->s);
-	size_t part;
-	int r = chunk != NULL ? 0 : -ENOMEM;
-
-	for (; n > 0 && r == 0; n -= part, at += part) {
-		part = n < SESSION_CHUNK ? n : SESSION_CHUNK;
-		r = content_read(c->fd, chunk, part, at);
-		if (r == 0)
-			r = io_pwrite_full(c->publish.staging.fd, chunk, part, (off_t)at);
-	}
-	return r;
-}
-
-static bool
-kernel_cannot(int r)
-{
-	return r == -EXDEV || r == -EINVAL || r == -ENOSYS || r == -EOPNOTSUPP || r == -EPERM;
-}
-
-static int
-copy_step(struct copying *c, uint64_t at, size_t n)
-{
-	uint64_t free, total;
+	struct copying *c = userdata;
 	int r;
 
-	if (shares_space(c->s, c->to->share, &free, &total) == 0 && free < n)
-		return -FTD_E_disk_full;
-	r = c->by_hand ? -EXDEV : copy_range(c, at, n);
-	if (kernel_cannot(r)) {
-		c->by_hand = true;
-		r = copy_by_hand(c, at, n);
-	}
-	return r;
-}
-
-/* Whether to go on at this gap. 0, or the refusal; a conn_* failure goes to *ret_end. */
-static int
-look(struct copying *c, int *ret_end)
-{
-	int r = stop_look(c->s, &c->stop);
-
+	report_transfer_progress(c->s, c->clone.done);
+	r = stop_look(c->s, &c->stop);
 	if (r < 0)
-		*ret_end = r;
+		c->end = r;
 	return r > 0 ? c->stop.error : r;
 }
 
-/* Copies the data and leaves the holes out. As look(). */
 static int
-copy_data(struct copying *c, int *ret_end)
+copy_content(struct copying *c)
 {
-	uint64_t size = c->st.size, at = content_seek(c->fd, 0, SEEK_DATA, size), end;
-	size_t n;
 	int r;
 
-	if (ftruncate(c->publish.staging.fd, (off_t)size) < 0)
-		return -errno;
-	while (at < size) {
-		for (end = content_seek(c->fd, at, SEEK_HOLE, size); at < end; at += n) {
-			n = end - at < STEP ? (size_t)(end - at) : STEP;
-			r = copy_step(c, at, n);
-			if (r < 0)
-				return r;
-			report_transfer_progress(c->s, at + n);
-			r = look(c, ret_end);
-			if (r < 0)
-				return r;
-		}
-		at = content_seek(c->fd, at, SEEK_DATA, size);
-	}
-	return 0;
-}
-
-static int
-copy_content(struct copying *c, int *ret_end)
-{
-	int r = look(c, ret_end);
-
-	if (r == 0 && ioctl(c->publish.staging.fd, FICLONE, c->fd) < 0)
-		r = copy_data(c, ret_end);
+	c->clone = (struct clone){ .s = c->s,
+				   .from = c->fd,
+				   .to = c->publish.staging.fd,
+				   .share = c->to->share,
+				   .size = c->st.size,
+				   .look = look,
+				   .userdata = c };
+	r = clone_content(&c->clone);
 	return r < 0 ? r : content_unchanged(c->fd, &c->st);
 }
 
@@ -205,18 +126,18 @@ open_target(struct copying *c, const struct args *a)
 }
 
 static int
-copy_and_publish(struct copying *c, int *ret_end)
+copy_and_publish(struct copying *c)
 {
 	int r;
 
 	report_transfer_begin(c->s, "copy", false, c->to->name, c->st.size);
 	report_state(c->s, BOARD_WORKING);
 	(void)beat_begin(c->s, c->rq, "waiting");
-	r = copy_content(c, ret_end);
+	r = copy_content(c);
 	if (r == 0)
 		publish_all(c->s, &c->publish, 1, &r);
 	beat_end(c->s);
-	content_report_end(c->s, *ret_end, r, NULL);
+	content_report_end(c->s, c->end, r, NULL);
 	return r;
 }
 
@@ -224,15 +145,15 @@ static int
 copy(struct copying *c, const struct args *a)
 {
 	json_t *keys = NULL;
-	int end = 0, r;
+	int r;
 
 	r = open_source(c);
 	if (r == 0)
 		r = open_target(c, a);
 	if (r == 0)
-		r = shares_conceal(c->to, copy_and_publish(c, &end));
-	if (end < 0)
-		return end;
+		r = shares_conceal(c->to, copy_and_publish(c));
+	if (c->end < 0)
+		return c->end;
 	if (c->stop.error < 0)
 		return stop_answer(c->s, c->rq, &c->stop, NULL);
 	if (r == 0)

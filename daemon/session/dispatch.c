@@ -88,7 +88,20 @@ static const struct message_field optional_field = { "filename", MESSAGE_NAME,
 static const struct message_field target_field = { "to", MESSAGE_NAME,
 						   offsetof(struct names, target), FRAME_HEADER_MAX,
 						   true };
+static const struct message_field base_field = { "base", MESSAGE_NAME,
+						 offsetof(struct names, target), FRAME_HEADER_MAX,
+						 false };
 
+/* The second name that an operation has; NULL: none. */
+static const struct message_field *
+second_field(const struct access_operation *o)
+{
+	if ((o->need_to & ACCESS_UNNAMED) != 0)
+		return NULL;
+	return (o->need_to & ACCESS_BASE) != 0 ? &base_field : &target_field;
+}
+
+/* 1: it is there; 0: it may be missing, and is. */
 static int
 read_name(const struct request *rq, const struct message_field *field, struct names *names,
 	  const struct message_name *name, char *dst, char *ret_message)
@@ -102,19 +115,21 @@ read_name(const struct request *rq, const struct message_field *field, struct na
 		(void)snprintf(ret_message, REQUEST_WHY_MAX, "%s %s", key, why);
 		return r;
 	}
-	if (name->data == NULL) /* it may be missing, and is the root then */
+	if (name->data == NULL)
 		return 0;
 	r = path_from_wire(name->data, name->len, dst);
-	return r < 0 ? r : 0;
+	return r < 0 ? r : 1;
 }
 
-/* The names of the row, normalised, into places. */
+/* The names of the row, normalised, into places; a source that is missing is the root. 1: there is
+ * a second one; 0: there is none. */
 static int
 read_names(struct session *s, const struct access_operation *o, const struct request *rq,
 	   struct places *places, char *ret_message)
 {
 	const struct message_field *source =
 	    (o->need & ACCESS_ANY) != 0 ? &optional_field : &source_field;
+	const struct message_field *second = second_field(o);
 	struct names names = { 0 };
 	int r = 0, known = 0;
 
@@ -125,9 +140,10 @@ read_names(struct session *s, const struct access_operation *o, const struct req
 		return known;
 	if ((o->need & ACCESS_UNNAMED) == 0 && known == 0)
 		r = read_name(rq, source, &names, &names.source, places->source.name, ret_message);
-	if (r == 0 && (o->need_to & ACCESS_UNNAMED) == 0)
-		r = read_name(rq, &target_field, &names, &names.target, places->target.name,
-			      ret_message);
+	if (r >= 0)
+		r = second == NULL ? 0
+				   : read_name(rq, second, &names, &names.target,
+					       places->target.name, ret_message);
 	message_args_done(source, 1, &names);
 	message_args_done(&target_field, 1, &names);
 	return r;
@@ -145,10 +161,10 @@ int
 dispatch_authorise(struct session *s, const struct access_operation *o, struct request *rq,
 		   struct places *ret, char *ret_message)
 {
-	const struct access_ask ask = {
+	const struct message_field *second = second_field(o);
+	struct access_ask ask = {
 		.operation = o,
 		.source = ret->source.name,
-		.target = ret->target.name,
 		.recursive = json_is_true(json_object_get(rq->object, "recursive")),
 	};
 	struct access_place source, target;
@@ -159,6 +175,7 @@ dispatch_authorise(struct session *s, const struct access_operation *o, struct r
 	r = read_names(s, o, rq, ret, ret_message);
 	if (r < 0)
 		return r;
+	ask.target = r == 1 ? ret->target.name : NULL;
 	a = access_decide(&s->view, &ask, &source, &target, NULL);
 	if (!a.allowed) {
 		(void)snprintf(ret_message, REQUEST_WHY_MAX, "%s", a.why != NULL ? a.why : "");
@@ -167,7 +184,8 @@ dispatch_authorise(struct session *s, const struct access_operation *o, struct r
 	set_place(&ret->source, &source);
 	set_place(&ret->target, &target);
 	rq->source = (o->need & ACCESS_UNNAMED) == 0 ? &ret->source : NULL;
-	rq->target = (o->need_to & ACCESS_UNNAMED) == 0 ? &ret->target : NULL;
+	rq->target = r == 1 ? &ret->target : NULL;
+	rq->target_key = second != NULL ? second->key : NULL;
 	return 0;
 }
 

@@ -164,6 +164,8 @@ prepare_target(struct session *s, struct upload *u)
 
 	close_fd(&u->publish.target_dir);
 	r = check_and_open(s, u);
+	if (r == 0 && u->args.expect)
+		r = expect_unchanged(s, u);
 	return r == 0 ? look_before(u) : r;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "daemon/common/reserved.h"
+#include "daemon/session/quota.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -157,5 +158,23 @@ int
 resume_content(struct session *s, const struct place *place, const struct partial *p,
 	       int target_dir, struct staging *ret)
 {
-	return staging_resume(s, place, target_dir, p->head.elsewhere, &p->id, p->head.size, ret);
+	int r = staging_resume(s, place, target_dir, p->head.elsewhere, &p->id, p->head.size, ret);
+
+	/* blocks that are another file's as well are no room for what is written */
+	if (r == 0 && p->head.shares)
+		ret->allocated = false;
+	return r;
+}
+
+int
+resume_remove(struct session *s, unsigned share, struct partial *p)
+{
+	struct staging st = { .id = p->id, .share = share, .fd = -1, .marker_fd = -1 };
+	int r = partial_remove(p, s->shares[share].root);
+
+	if (r == 0 && quota_applies(s, share)) {
+		st.hold.state = LEDGER_RESERVED;
+		quota_release(s, &st);
+	}
+	return r;
 }

@@ -34,6 +34,38 @@ json_int_t resume_expires(const struct session *s);
 void resume_to_head(const struct session *s, const struct upload *u, struct record_head *ret);
 void resume_from_head(const struct record_head *h, struct upload *u);
 
+/* ---- resume_begin.c */
+
+/* Claims what the upload may go on with, or makes it anew: then publish.staging is open and will be
+ * lost by staging_leave() only, the record is locked and nobody else writes. p is zero but for its
+ * record, -1, and to be freed with partial_done() in any case. 0; 1: the target has this content
+ * already and extra is the receipt; or a refusal. */
+int resume_begin(struct session *s, struct upload *u, struct partial *p);
+
+/* ---- resume_base.c */
+
+/* Copies the file rq->target into the content, which is held then. The record is locked, but for
+ * the time that it takes. 0 or a refusal. */
+int resume_base(struct session *s, struct upload *u, struct partial *p);
+
+/* ---- resume_keep.c */
+
+/* Takes an upload that is kept where it is cut, and publishes it. 0: extra is what to answer; 1:
+ * refused, see transfer.error; or conn_*. */
+int resume_keep(struct session *s, struct upload *u);
+
+/* ---- resume_publish.c */
+
+/* Publishes the open content, which is complete and verified, of transfer.size and .digest: the
+ * record is locked and nobody else writes. extra is the receipt then. Ends the transfer in the
+ * report. 0 or a refusal. */
+int resume_publish(struct session *s, struct upload *u, struct partial *p);
+
+/* ---- resume.c */
+
+/* Removes content and record, under its lock, and gives back what was reserved. 0 or -errno. */
+int resume_remove(struct session *s, unsigned share, struct partial *p);
+
 /* Opens the content. 0 or a refusal. target_dir as of staging_place(). */
 int resume_content(struct session *s, const struct place *place, const struct partial *p,
 		   int target_dir, struct staging *ret);

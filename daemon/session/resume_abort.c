@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
 #include "lib/err.h"
 #include "lib/own.h"
@@ -18,7 +17,6 @@ static const struct message_field fields[] = {
 static int
 discard(struct session *s, const struct place *place, struct partial *p, json_t **ret_extra)
 {
-	struct staging st = { .id = p->id, .share = place->share, .fd = -1, .marker_fd = -1 };
 	int r = resume_check_claim(p);
 
 	if (r == 0)
@@ -31,14 +29,7 @@ discard(struct session *s, const struct place *place, struct partial *p, json_t 
 		r = resume_alone(p, RESUME_TAKEOVER_USEC, ret_extra);
 	if (r == 0)
 		r = partial_lock(p);
-	if (r < 0)
-		return r;
-	r = partial_remove(p, s->shares[place->share].root);
-	if (r == 0 && quota_applies(s, place->share)) {
-		st.hold.state = LEDGER_RESERVED;
-		quota_release(s, &st);
-	}
-	return r;
+	return r < 0 ? r : resume_remove(s, place->share, p);
 }
 
 int

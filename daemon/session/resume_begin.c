@@ -12,8 +12,8 @@
 
 struct begin {
 	struct session *s;
-	struct upload u;
-	struct partial p;
+	struct upload *u;
+	struct partial *p;
 	bool exists; /* there was one that this may go on with */
 };
 
@@ -25,7 +25,7 @@ struct begin {
 static int
 key_of(const struct begin *b, struct staged_id *ret)
 {
-	const struct upload *u = &b->u;
+	const struct upload *u = b->u;
 	struct digest_value hash;
 	struct digest *d = NULL;
 	int r;
@@ -53,8 +53,8 @@ key_of(const struct begin *b, struct staged_id *ret)
 static bool
 is_same(const struct begin *b)
 {
-	const struct record_head *h = &b->p.head;
-	const struct upload *u = &b->u;
+	const struct record_head *h = &b->p->head;
+	const struct upload *u = b->u;
 
 	if (strcmp(h->user, b->s->subject.user) != 0 || strcmp(h->name, u->place->name) != 0)
 		return false;
@@ -69,8 +69,8 @@ is_same(const struct begin *b)
 static int
 check_same(const struct begin *b, bool has_size)
 {
-	const struct record_head *h = &b->p.head;
-	const struct upload *u = &b->u;
+	const struct record_head *h = &b->p->head;
+	const struct upload *u = b->u;
 
 	if ((has_size && u->transfer.expected != h->size) ||
 	    (u->has_mtime && (!h->has_mtime || u->args.mtime_ns != h->mtime_ns)) ||
@@ -86,45 +86,47 @@ check_same(const struct begin *b, bool has_size)
 static int
 claim(struct begin *b)
 {
-	int r = partial_claim(&b->p);
+	int r = partial_claim(b->p);
 
-	partial_unlock(&b->p);
+	partial_unlock(b->p);
 	if (r == 0)
-		r = resume_alone(&b->p, RESUME_TAKEOVER_USEC, &b->u.extra);
+		r = resume_alone(b->p, RESUME_TAKEOVER_USEC, &b->u->extra);
 	if (r == 0)
-		r = partial_lock(&b->p);
+		r = partial_lock(b->p);
+	if (r == 0)
+		r = resume_check_claim(b->p);
 	return r == -ENOENT ? -FTD_E_busy : r;
 }
 
 static int
 enter_by_id(struct begin *b)
 {
-	bool has_size = b->u.transfer.expected != UINT64_MAX;
-	int r = resume_open(b->s, b->u.place, &b->u.args.upload, &b->p);
+	bool has_size = b->u->transfer.expected != UINT64_MAX;
+	int r = resume_open(b->s, b->u->place, &b->u->args.upload, b->p);
 
 	if (r == 0)
-		r = resume_check_claim(&b->p);
+		r = resume_check_claim(b->p);
 	if (r == 0)
 		r = check_same(b, has_size);
 	if (r == 0)
-		r = partial_lock(&b->p);
+		r = partial_lock(b->p);
 	if (r == 0)
 		r = claim(b);
 	if (r == 0)
-		r = partial_load(&b->p);
+		r = partial_load(b->p);
 	if (r < 0)
 		return r == -ENOENT ? -FTD_E_upload_unknown : r;
-	if (b->p.state.done)
+	if (b->p->state.done)
 		return -FTD_E_upload_unknown;
 	b->exists = true;
-	resume_from_head(&b->p.head, &b->u);
+	resume_from_head(&b->p->head, b->u);
 	return 0;
 }
 
 static int
 enter_by_key(struct begin *b)
 {
-	int dir = staging_uploads(b->s, b->u.place->share), r;
+	int dir = staging_uploads(b->s, b->u->place->share), r;
 	struct staged_id id;
 
 	r = key_of(b, &id);
@@ -132,15 +134,15 @@ enter_by_key(struct begin *b)
 		r = dir;
 	if (r < 0)
 		return r;
-	partial_init(&b->p, dir, &id);
-	r = partial_enter(&b->p);
+	partial_init(b->p, dir, &id);
+	r = partial_enter(b->p);
 	if (r < 0)
 		return r;
 	b->exists = r == 1;
 	r = claim(b);
 	if (r == 0 && b->exists)
-		r = partial_load(&b->p);
-	b->exists = b->exists && !b->p.state.done && is_same(b);
+		r = partial_load(b->p);
+	b->exists = b->exists && !b->p->state.done && is_same(b);
 	return r;
 }
 
@@ -157,11 +159,11 @@ static int
 start_anew(struct begin *b)
 {
 	struct session *s = b->s;
-	struct upload *u = &b->u;
+	struct upload *u = b->u;
 	struct staging *st = &u->publish.staging;
 	int r;
 
-	r = staging_keep(s, u->place, u->publish.target_dir, mode_of(u), &b->p.id, st);
+	r = staging_keep(s, u->place, u->publish.target_dir, mode_of(u), &b->p->id, st);
 	if (r < 0)
 		return r;
 	if (quota_applies(s, u->place->share)) {
@@ -172,13 +174,14 @@ start_anew(struct begin *b)
 	if (r == 0)
 		r = room_take(s, st, u->transfer.expected);
 	if (r == 0) {
-		resume_to_head(s, u, &b->p.head);
-		b->p.head.elsewhere = st->elsewhere;
-		r = partial_start(&b->p);
+		resume_to_head(s, u, &b->p->head);
+		b->p->head.elsewhere = st->elsewhere;
+		b->p->head.shares = u->rq->target != NULL;
+		r = partial_start(b->p);
 	}
 	if (r == 0 && st->elsewhere && fsync(u->publish.target_dir) < 0)
 		r = -errno;
-	if (r == 0 && fsync(b->p.dir) < 0)
+	if (r == 0 && fsync(b->p->dir) < 0)
 		r = -errno;
 	if (r < 0)
 		staging_discard(s, st);
@@ -188,90 +191,94 @@ start_anew(struct begin *b)
 static int
 go_on(struct begin *b)
 {
-	struct upload *u = &b->u;
+	struct upload *u = b->u;
 	struct staging *st = &u->publish.staging;
-	int r = resume_content(b->s, u->place, &b->p, u->publish.target_dir, st);
+	int r = resume_content(b->s, u->place, b->p, u->publish.target_dir, st);
 
 	if (r == 0)
 		r = quota_resume(b->s, st, u->transfer.expected);
 	/* the disk may have lost something since: what is not looked at again is read at the end */
 	if (r == 0)
-		r = partial_forget_sums(&b->p, 0, INT64_MAX);
+		r = partial_forget_sums(b->p, 0, INT64_MAX);
 	return r;
 }
 
-static int
-begin(struct begin *b)
+int
+resume_begin(struct session *s, struct upload *u, struct partial *p)
 {
-	struct upload *u = &b->u;
+	struct begin b = { .s = s, .u = u, .p = p };
 	int r;
 
-	r = u->args.upload.data != NULL ? enter_by_id(b) : enter_by_key(b);
+	r = u->args.upload.data != NULL ? enter_by_id(&b) : enter_by_key(&b);
 	if (r < 0)
 		return r;
-	u->begun = b->exists;
-	r = prepare_target(b->s, u);
-	if (r == 0 && b->exists) {
-		r = go_on(b);
+	u->begun = b.exists;
+	r = prepare_target(s, u);
+	if (r == 0 && b.exists) {
+		r = go_on(&b);
 		if (r == -FTD_E_upload_unknown && u->args.upload.data == NULL)
-			b->exists = false;
+			b.exists = false;
 	}
-	if (!b->exists && (r == 0 || r == -FTD_E_upload_unknown)) {
-		r = start_anew(b);
-	}
-	if (r < 0 && !b->exists)
-		(void)partial_remove(&b->p, b->s->shares[u->place->share].root);
+	if (!b.exists && (r == 0 || r == -FTD_E_upload_unknown))
+		r = start_anew(&b);
+	if (r == 0 && u->rq->target != NULL && p->head.shares && p->state.ranges.n == 0)
+		r = resume_base(s, u, p);
+	if (r != 0 && r != -FTD_E_taken_over && !b.exists)
+		(void)resume_remove(s, u->place->share, p);
 	return r;
 }
 
+/* ---- the request */
+
 static int
-answer(struct begin *b)
+answer(struct session *s, const struct upload *u, const struct partial *p)
 {
-	auto_json json_t *o = resume_ranges(&b->p);
+	auto_json json_t *o = resume_ranges(p);
 	char id[PARTIAL_ID_MAX];
 
 	if (o == NULL ||
-	    json_object_set_new(o, "upload",
-				json_string(partial_format_id(&b->p.id, b->p.claim, id))) < 0 ||
+	    json_object_set_new(o, "upload", json_string(partial_format_id(&p->id, p->claim, id))) <
+		0 ||
 	    json_object_set_new(o, "block", json_integer(DIGEST_BLOCK)) < 0 ||
-	    json_object_set_new(o, "expires_s", json_integer(resume_expires(b->s))) < 0)
+	    json_object_set_new(o, "expires_s", json_integer(resume_expires(s))) < 0)
 		return -ENOMEM;
-	return reply_ok(b->s, b->u.rq, take_ptr(o));
+	return reply_ok(s, u->rq, take_ptr(o));
 }
 
 static int
-refuse_begin(struct begin *b, int r)
+refuse_begin(struct session *s, struct upload *u, int r)
 {
-	struct upload *u = &b->u;
-
 	if (r == -FTD_E_quota_exceeded) {
 		json_decref(u->extra);
-		u->extra = quota_refusal(b->s, u->place->share);
+		u->extra = quota_refusal(s, u->place->share);
 	}
-	return reply_error(b->s, u->rq, shares_conceal(u->place, r),
+	return reply_error(s, u->rq, shares_conceal(u->place, r),
 			   u->message[0] != '\0' ? u->message : NULL, take_ptr(u->extra));
 }
 
 int
 op_upload_begin(struct session *s, const struct request *rq)
 {
-	struct begin *b = calloc(1, sizeof(*b));
+	struct partial *p = calloc(1, sizeof(*p));
+	struct upload u;
 	int r;
 
-	if (b == NULL)
+	if (p == NULL)
 		return reply_error(s, rq, -ENOMEM, NULL, NULL);
-	b->s = s;
-	b->p.record = -1;
-	r = upload_read_begin(&b->u, rq);
+	p->record = -1;
+	r = upload_read_begin(&u, rq);
 	if (r == 0 && s->own_uid)
 		r = -FTD_E_unsupported;
 	if (r == 0)
-		r = begin(b);
+		r = resume_begin(s, &u, p);
 	/* what is there stays there */
-	staging_leave(&b->u.publish.staging);
-	r = r < 0 ? refuse_begin(b, r) : answer(b);
-	partial_done(&b->p);
-	upload_done(s, &b->u);
-	free(b);
+	staging_leave(&u.publish.staging);
+	if (r == 1)
+		r = reply_ok(s, rq, take_ptr(u.extra));
+	else
+		r = r < 0 ? refuse_begin(s, &u, r) : answer(s, &u, p);
+	partial_done(p);
+	upload_done(s, &u);
+	free(p);
 	return r;
 }

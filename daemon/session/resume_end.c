@@ -39,7 +39,6 @@ struct end {
 	uint64_t size;
 	struct stop stop;
 	struct digest *block;
-	json_t *receipt;
 	bool has_size;
 };
 
@@ -185,49 +184,11 @@ verify(struct end *e)
 /* ---- published */
 
 static int
-publish(struct end *e)
-{
-	struct publish *p = &e->u.publish;
-	int r = upload_finish(e->s, &e->u);
-
-	if (r < 0)
-		return r;
-	report_state(e->s, BOARD_SYNCING);
-	(void)beat_begin(e->s, e->rq, "syncing");
-	publish_all(e->s, p, 1, &r);
-	beat_end(e->s);
-	report_state(e->s, BOARD_WORKING);
-	report_upload_end(e->s, p, r < 0 ? err_code(r) : "ok", r < 0 ? err_text(r) : NULL);
-	if (r < 0) {
-		if (p->current != NULL)
-			e->u.extra = json_pack("{s:o}", "current", take_ptr(p->current));
-		return shares_told(p->rights, r);
-	}
-	e->receipt = publish_receipt(e->s, p);
-	return e->receipt != NULL ? 0 : -ENOMEM;
-}
-
-/* For the client that did not hear it. */
-static void
-keep_receipt(struct end *e)
-{
-	struct record_state *state = &e->p.state;
-	size_t n =
-	    json_dumpb(e->receipt, state->receipt.text, sizeof(state->receipt.text), JSON_COMPACT);
-
-	if (n > sizeof(state->receipt.text))
-		return;
-	state->done = true;
-	state->receipt.len = (unsigned)n;
-	(void)partial_store(&e->p);
-}
-
-static int
 answer_again(struct end *e)
 {
 	const struct record_state *state = &e->p.state;
 
-	return message_parse(state->receipt.text, state->receipt.len, &e->receipt);
+	return message_parse(state->receipt.text, state->receipt.len, &e->u.extra);
 }
 
 /* ---- the request */
@@ -258,10 +219,7 @@ carry_out(struct end *e)
 		report_transfer_end(e->s, err_code(r), NULL);
 		return r;
 	}
-	r = publish(e);
-	if (r == 0)
-		keep_receipt(e);
-	return r;
+	return resume_publish(e->s, u, &e->p);
 }
 
 /* Under the lock, with nobody writing. */
@@ -297,7 +255,7 @@ serve(struct end *e)
 		r = end_it(e);
 	staging_leave(&e->u.publish.staging); /* what was not published stays open */
 	if (r == 0)
-		return reply_ok(e->s, e->rq, take_ptr(e->receipt));
+		return reply_ok(e->s, e->rq, take_ptr(e->u.extra));
 	if (r == -FTD_E_quota_exceeded && e->u.extra == NULL)
 		e->u.extra = quota_refusal(e->s, e->u.place->share);
 	return reply_error(e->s, e->rq, shares_conceal(e->u.place, r),
@@ -325,7 +283,6 @@ op_upload_end(struct session *s, const struct request *rq)
 	partial_done(&e->p);
 	upload_done(s, &e->u);
 	(void)digest_free(e->block);
-	json_decref(e->receipt);
 	free(e);
 	return r;
 }

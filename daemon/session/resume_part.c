@@ -3,16 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "daemon/session/intake.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
-#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
-
-enum { CHECKPOINT_BYTES = 64 << 20, SUMS_MAX = CHECKPOINT_BYTES / DIGEST_BLOCK + 1 };
-#define CHECKPOINT_USEC (5 * USEC_PER_SEC)
 
 struct part_args {
 	struct message_str upload, digest;
@@ -39,137 +35,12 @@ struct part {
 	struct part_args args;
 	struct partial p;
 	struct staging staging;
-	struct transfer_watch watch;
 	struct transfer t;
+	struct intake intake;
 	int target_dir;
-	uint64_t saved;    /* up to there it is in the record */
-	uint64_t due_usec; /* of the next checkpoint */
-	/* digests of blocks that came whole: the one under way, and those to be saved */
-	struct digest *block;
-	uint64_t block_at; /* where the content of block ends; UINT64_MAX: it does not count */
-	unsigned n_sums;
-	struct {
-		uint64_t block;
-		uint8_t sum[RECORD_SUM];
-	} sums[SUMS_MAX];
 	char message[REQUEST_WHY_MAX];
 	json_t *extra;
 };
-
-/* ---- checkpoints */
-
-/* What has come counts from now on, whatever happens. */
-static int
-checkpoint(struct part *c)
-{
-	uint64_t end = c->t.base + c->t.size;
-	int r = 0;
-
-	c->due_usec = clock_usec() + CHECKPOINT_USEC;
-	if (end == c->saved)
-		return 0;
-	if (fdatasync(c->t.fd) < 0)
-		return -errno;
-	for (unsigned i = 0; i < c->n_sums; i++)
-		partial_set_sum(&c->p, c->sums[i].block, c->sums[i].sum);
-	c->n_sums = 0;
-	r = partial_lock(&c->p);
-	if (r < 0)
-		return r == -ENOENT ? -FTD_E_upload_unknown : r;
-	r = partial_load(&c->p);
-	if (r == 0)
-		r = record_add(&c->p.state.ranges, c->saved, end);
-	if (r == 0)
-		r = partial_store(&c->p);
-	partial_unlock(&c->p);
-	if (r == 0)
-		c->saved = end;
-	return r == -ENOBUFS ? -FTD_E_bad_request : r;
-}
-
-/* What came is not what the client meant, and what was there before is no more. */
-static int
-take_back(struct part *c)
-{
-	int r = partial_lock(&c->p);
-
-	if (r < 0)
-		return r;
-	r = partial_load(&c->p);
-	if (r == 0)
-		r = record_drop(&c->p.state.ranges, c->t.base, c->t.base + c->t.size);
-	if (r == -ENOBUFS) { /* rather too much than too little */
-		c->p.state.ranges.n = 0;
-		r = 0;
-	}
-	if (r == 0)
-		r = partial_store(&c->p);
-	partial_unlock(&c->p);
-	return r;
-}
-
-/* ---- while it comes */
-
-static int
-look(void *userdata)
-{
-	struct part *c = userdata;
-
-	return resume_check_claim(&c->p);
-}
-
-static void
-end_block(struct part *c)
-{
-	struct digest_value v;
-
-	digest_final(c->block, &v);
-	if (c->n_sums < SUMS_MAX) {
-		c->sums[c->n_sums].block = (c->block_at - 1) / DIGEST_BLOCK;
-		memcpy(c->sums[c->n_sums].sum, v.bytes, RECORD_SUM);
-		c->n_sums++;
-	}
-	(void)digest_reset(c->block, DIGEST_XXH3);
-}
-
-static void
-follow_blocks(struct part *c, uint64_t at, const uint8_t *data, uint64_t n)
-{
-	while (n > 0) {
-		uint64_t step = DIGEST_BLOCK - at % DIGEST_BLOCK;
-
-		step = step < n ? step : n;
-		if (at % DIGEST_BLOCK == 0) {
-			(void)digest_reset(c->block, DIGEST_XXH3);
-			c->block_at = at;
-		}
-		if (data == NULL || c->block_at != at) {
-			c->block_at = UINT64_MAX;
-		} else {
-			digest_update(c->block, data, (size_t)step);
-			c->block_at += step;
-			if (c->block_at % DIGEST_BLOCK == 0 || c->block_at == c->p.head.size)
-				end_block(c);
-		}
-		data = data != NULL ? data + step : NULL;
-		at += step;
-		n -= step;
-	}
-}
-
-/* Of a part that is to be verified nothing counts before it is. */
-static int
-stored(void *userdata, uint64_t at, const uint8_t *data, uint64_t n)
-{
-	struct part *c = userdata;
-
-	follow_blocks(c, at, data, n);
-	if (c->t.has_digest)
-		return 0;
-	if (at + n - c->saved < CHECKPOINT_BYTES && clock_usec() < c->due_usec)
-		return 0;
-	return checkpoint(c);
-}
 
 /* ---- the request */
 
@@ -295,7 +166,7 @@ prepare(struct part *c)
 	if (r == 0)
 		r = partial_forget_sums(&c->p, c->t.base, end);
 	if (r == 0)
-		r = digest_new(DIGEST_XXH3, &c->block);
+		r = intake_begin(&c->intake, &c->p, &c->t, c->t.has_digest);
 	return r;
 }
 
@@ -325,17 +196,12 @@ receive(struct part *c)
 {
 	int r, e;
 
-	c->watch = (struct transfer_watch){ look, stored, c };
-	c->t.watch = &c->watch;
-	c->saved = c->t.base;
-	c->block_at = UINT64_MAX;
-	c->due_usec = clock_usec() + CHECKPOINT_USEC;
 	report_transfer_begin(c->s, "upload-part", true, c->place->name, c->t.expected);
 	r = transfer_receive(c->s, c->rq, &c->t);
 	if (r == 1 && (c->t.voided || c->t.error == -FTD_E_digest_mismatch))
-		e = take_back(c);
+		e = intake_void(&c->intake);
 	else
-		e = checkpoint(c); /* what arrived counts, however it ended */
+		e = intake_save(&c->intake); /* what arrived counts, however it ended */
 	if (r < 0)
 		report_transfer_end(c->s, r == -ETIMEDOUT ? "timeout" : "cancelled",
 				    r == -ENODATA ? "the client is gone" : NULL);
@@ -371,7 +237,7 @@ op_upload_part(struct session *s, const struct request *rq)
 	staging_leave(&c->staging);
 	close_fd(&c->target_dir);
 	partial_done(&c->p);
-	(void)digest_free(c->block);
+	intake_done(&c->intake);
 	free(c);
 	return r;
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "daemon/session/quota.h"
+#include "daemon/session/resume.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
@@ -19,6 +20,7 @@ static const struct message_field fields[] = {
 	{ "mode", MESSAGE_UINT, AT(mode), UINT32_MAX, false },
 	{ "parents", MESSAGE_BOOL, AT(parents), 0, false },
 	{ "expect", MESSAGE_BOOL, AT(expect), 0, false },
+	{ "keep", MESSAGE_BOOL, AT(keep), 0, false },
 	{ "digest", MESSAGE_STR, AT(digest), DIGEST_TEXT_MAX, false },
 	{ "if_exists", MESSAGE_STR, AT(if_exists), 16, false },
 	{ "if_match", MESSAGE_STR, AT(if_match), ENTRY_ETAG_MAX - 1, false },
@@ -261,6 +263,28 @@ carry_out(struct session *s, struct upload *u, bool alone)
 	return r == 0 && alone ? group_flush(s) : r;
 }
 
+/* Without a time and a digest nobody would find again what was kept. */
+static bool
+is_kept(const struct upload *u)
+{
+	return u->args.keep && (u->has_mtime || u->transfer.has_digest);
+}
+
+static int
+serve_kept(struct session *s, struct upload *u)
+{
+	int r = group_flush(s);
+
+	if (r < 0)
+		return r;
+	r = resume_keep(s, u);
+	if (r < 0)
+		return upload_lost(s, r);
+	if (r > 0)
+		return give_up(s, u, shares_conceal(u->place, u->transfer.error));
+	return reply_ok(s, u->rq, take_ptr(u->extra));
+}
+
 static int
 serve(struct session *s, struct upload *u)
 {
@@ -296,7 +320,10 @@ op_upload(struct session *s, const struct request *rq)
 	int r;
 
 	r = upload_read(&u, rq);
-	r = r < 0 ? give_up(s, &u, r) : serve(s, &u);
+	if (r < 0)
+		r = give_up(s, &u, r);
+	else
+		r = is_kept(&u) && !s->own_uid ? serve_kept(s, &u) : serve(s, &u);
 	upload_done(s, &u);
 	return r;
 }

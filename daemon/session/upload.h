@@ -13,7 +13,7 @@ struct upload_args {
 	uint64_t filesize;
 	int64_t mtime_ns;
 	uint64_t mode;
-	bool parents, expect;
+	bool parents, expect, keep;
 	struct message_str digest, if_exists, if_match, upload;
 };
 
@@ -66,8 +66,8 @@ void upload_done(struct session *s, struct upload *u);
  * again. */
 int prepare_upload(struct session *s, struct upload *u);
 
-/* The same without a staging file: opens the directory and looks at what has the name. 0 or a
- * refusal. */
+/* The same without a staging file: opens the directory and looks at what has the name. 0; 1:
+ * unchanged; or a refusal. */
 int prepare_target(struct session *s, struct upload *u);
 
 /* ---- expect.c */

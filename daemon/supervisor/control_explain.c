@@ -93,7 +93,8 @@ static int
 read_path(struct control_request *rq, struct explain *e, unsigned need,
 	  const struct message_name *name, const char *what, char *dst)
 {
-	if ((need & ACCESS_UNNAMED) != 0 || (name->data == NULL && (need & ACCESS_ANY) != 0))
+	if ((need & ACCESS_UNNAMED) != 0 ||
+	    (name->data == NULL && (need & (ACCESS_ANY | ACCESS_BASE)) != 0))
 		return 0;
 	if (name->data == NULL)
 		return control_refuse(rq, -FTD_E_bad_request, "%s is missing", what);
@@ -216,10 +217,14 @@ static void
 add_asked(struct explain *e)
 {
 	char source[CONFIG_RIGHTS_TEXT_MAX], target[CONFIG_RIGHTS_TEXT_MAX], text[CONFIG_TEXT_MAX];
-	bool two = (e->row->need_to & ACCESS_UNNAMED) == 0;
+	bool two = (e->row->need_to & ACCESS_UNNAMED) == 0,
+	     base = (e->row->need_to & ACCESS_BASE) != 0;
 
 	(void)snprintf(text, sizeof(text), "%s asks for %s%s%s", e->row->opt,
-		       asked(e->row->need, source), two ? ", on the target for " : "",
+		       asked(e->row->need, source),
+		       base  ? ", on a base for "
+		       : two ? ", on the target for "
+			     : "",
 		       two ? asked(e->row->need_to, target) : "");
 	add_step(e, "", 0, text);
 }
@@ -231,7 +236,7 @@ explain_operation(struct explain *e)
 	const struct access_ask ask = {
 		.operation = e->row,
 		.source = e->source_path,
-		.target = e->target_path,
+		.target = e->target.data != NULL ? e->target_path : NULL,
 		.recursive = e->recursive,
 	};
 	struct access_place source, target;

@@ -24,6 +24,8 @@ OPERATIONS = [
     ("upload", {"create"}, {"filename": NEW, "filesize": 3}),
     ("upload", {"create"}, {"filename": NEW, "filesize": 3, "parents": True, "if_exists": "keep_both"}),
     ("upload-begin", {"create"}, {"filename": NEW, "filesize": 3}),
+    ("upload-begin", {"create"}, {"filename": NEW, "filesize": 3, "base": FULL}),
+    ("upload-begin", {"read"}, {"filename": FRESH, "filesize": 3, "base": NAME}),
     ("upload-part", {"create"}, {"filename": NEW, "filesize": 0}),
     ("upload-end", {"create"}, {"filename": NEW}),
     ("upload-status", {"create"}, {"filename": NEW}),
@@ -140,7 +142,7 @@ def ask(client, opt, keys):
 
 
 def explained(ftd, user, opt, keys):
-    names = {k: v for k, v in keys.items() if k in ("filename", "to", "recursive")}
+    names = {"to" if k == "base" else k: v for k, v in keys.items() if k in ("filename", "to", "base", "recursive")}
     return ftd.ask("explain", user=user, operation=opt, **names)
 
 
