@@ -242,7 +242,7 @@ class Daemon:
         """Staging files anywhere beneath the share."""
         parts = {p: p.relative_to(self.root).parts for p in self.root.rglob("*") if p.is_file()}
         return [p for p, names in parts.items() if any(name.startswith(".ftd") for name in names) and
-                names[:2] not in ((".ftd", "quota"), (".ftd", "uploads"))]
+                names[:2] not in ((".ftd", "digests"), (".ftd", "quota"), (".ftd", "uploads"))]
 
     def stop(self, status=0):
         """SIGTERM; then the exit status is right, and no process and no staging file is left."""

@@ -202,15 +202,15 @@ static const int calls_base[] = {
 };
 
 static const int calls_files[] = {
-	SCMP_SYS(openat2),         SCMP_SYS(fstat),     SCMP_SYS(newfstatat),
-	SCMP_SYS(statx),           SCMP_SYS(fstatfs),   SCMP_SYS(getdents64),
-	SCMP_SYS(lseek),           SCMP_SYS(pread64),   SCMP_SYS(pwrite64),
-	SCMP_SYS(ftruncate),       SCMP_SYS(fallocate), SCMP_SYS(fsync),
-	SCMP_SYS(fdatasync),       SCMP_SYS(syncfs),    SCMP_SYS(sync_file_range),
-	SCMP_SYS(copy_file_range), SCMP_SYS(renameat),  SCMP_SYS(renameat2),
-	SCMP_SYS(unlinkat),        SCMP_SYS(mkdirat),   SCMP_SYS(fchmod),
-	SCMP_SYS(fgetxattr),       SCMP_SYS(fsetxattr), SCMP_SYS(flock),
-	SCMP_SYS(fadvise64),
+	SCMP_SYS(openat2),         SCMP_SYS(fstat),        SCMP_SYS(newfstatat),
+	SCMP_SYS(statx),           SCMP_SYS(fstatfs),      SCMP_SYS(getdents64),
+	SCMP_SYS(lseek),           SCMP_SYS(pread64),      SCMP_SYS(pwrite64),
+	SCMP_SYS(ftruncate),       SCMP_SYS(fallocate),    SCMP_SYS(fsync),
+	SCMP_SYS(fdatasync),       SCMP_SYS(syncfs),       SCMP_SYS(sync_file_range),
+	SCMP_SYS(copy_file_range), SCMP_SYS(renameat),     SCMP_SYS(renameat2),
+	SCMP_SYS(unlinkat),        SCMP_SYS(mkdirat),      SCMP_SYS(fchmod),
+	SCMP_SYS(fgetxattr),       SCMP_SYS(fsetxattr),    SCMP_SYS(flock),
+	SCMP_SYS(fadvise64),       SCMP_SYS(fremovexattr), SCMP_SYS(sendfile),
 };
 
 static const int calls_thread[] = { SCMP_SYS(set_robust_list), SCMP_SYS(rseq) };

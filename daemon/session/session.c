@@ -75,7 +75,8 @@ session_init(struct session *s, const struct session_start *start)
 	};
 	access_view_init(&s->view, s->config, &s->subject);
 	for (size_t i = 0; i < ARRAY_SIZE(s->shares); i++)
-		s->shares[i].root = s->shares[i].ftd = s->shares[i].uploads = -1;
+		s->shares[i].root = s->shares[i].ftd = s->shares[i].uploads = s->shares[i].digests =
+		    -1;
 	r = conn_init(&s->conn, start->connection);
 	if (r < 0)
 		return r;
@@ -239,6 +240,7 @@ session_done(struct session *s)
 		close_fd(&s->shares[i].root);
 		close_fd(&s->shares[i].ftd);
 		close_fd(&s->shares[i].uploads);
+		close_fd(&s->shares[i].digests);
 	}
 	s->digest = digest_free(s->digest);
 	conn_trim(s);

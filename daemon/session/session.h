@@ -42,6 +42,7 @@ struct session_share {
 	int open_error;           /* why, negative errno */
 	int ftd;                  /* .ftd/staging beneath it, -1 until staging_place() needs it */
 	int uploads;              /* .ftd/uploads, -1 until staging_uploads() needs it */
+	int digests;              /* .ftd/digests, -1 until atrest_table.c needs it */
 	uint64_t ftd_mount;       /* the mount it is on */
 	bool ftd_whole;           /* syncfs(2) can be trusted there */
 	uint64_t room_until_usec; /* until then there is room (room.c) */
