@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/session/atrest.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/io.h"
@@ -107,10 +108,13 @@ static int
 put_digest(struct session *s, const struct request *rq, struct content *c, json_t *o)
 {
 	char text[DIGEST_TEXT_MAX];
-	struct digest_value v;
 
-	digest_final(s->digest, &v);
-	if (o == NULL || json_object_set_new(o, "digest", json_string(digest_format(&v, text))) < 0)
+	if (!c->known)
+		digest_final(s->digest, &c->digest);
+	if (c->notable)
+		atrest_add(s, c->share, c->fd, &c->st, &c->digest);
+	if (o == NULL ||
+	    json_object_set_new(o, "digest", json_string(digest_format(&c->digest, text))) < 0)
 		return -ENOMEM;
 	return c->more ? reply_more(s, rq, o) : reply_ok(s, rq, o);
 }
@@ -192,7 +196,7 @@ read_step(struct session *s, struct content *c, size_t n)
 		c->error = content_read(c->fd, s->chunk, n, c->offset);
 	if (c->error < 0)
 		memset(s->chunk, 0, n);
-	else
+	else if (!c->known)
 		digest_update(s->digest, s->chunk, n);
 }
 
@@ -266,7 +270,8 @@ static int
 send_hole(struct session *s, const struct request *rq, struct content *c, uint64_t n)
 {
 	c->offset += n;
-	digest_update_zeros(s->digest, n);
+	if (!c->known)
+		digest_update_zeros(s->digest, n);
 	return put_counted(s, rq, c, "hole", n);
 }
 
@@ -335,12 +340,23 @@ send_pieces(struct session *s, const struct request *rq, struct content *c)
 	return c->error < 0 ? put_error(s, rq, c) : put_digest(s, rq, c, frame(c));
 }
 
+/* What is known of the digest of the whole. Of a part nothing is: it is what the disk has. */
+static void
+recall(struct session *s, struct content *c)
+{
+	bool whole = c->offset == 0 && c->end == c->st.size;
+
+	c->known = whole && atrest_get(s, c->share, c->fd, &c->st, c->algorithm, &c->digest);
+	c->notable = whole && !c->known && atrest_is_settled(&c->st);
+}
+
 int
 content_send(struct session *s, const struct request *rq, struct content *c)
 {
 	if (session_chunk(s) == NULL || content_digest(s, c->algorithm) < 0)
 		return -ENOMEM;
 	c->error = 0;
+	recall(s, c);
 	if (c->end - c->offset <= about_a_second(s, CONTENT_SMALL) && !pace_paused(s))
 		return send_small(s, rq, c);
 	return send_pieces(s, rq, c);

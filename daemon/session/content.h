@@ -15,6 +15,7 @@ enum { CONTENT_SMALL = 64 << 10, CONTENT_PIECE_FIRST = 1 << 20 };
 
 struct content {
 	int fd;
+	unsigned share; /* that it is in */
 	struct entry_stat
 	    st;        /* as the client is told; a file that differs afterwards is "changed" */
 	json_t *entry; /* owned: keys of the first frame */
@@ -26,7 +27,10 @@ struct content {
 	uint64_t sent;  /* content bytes sent for the request, reported as progress */
 	struct stop *stop;
 	bool sparse; /* set where it is sent in pieces: there may be any to tell */
-	int error;   /* set: 0, or what the client was told */
+	/* set: the digest is known and nothing is hashed; it may be noted when it has been */
+	bool known, notable;
+	struct digest_value digest; /* then */
+	int error;                  /* set: 0, or what the client was told */
 };
 
 /* 0: the client has it, or was told c->error; a conn_* failure. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon/session/atrest.h"
 #include "daemon/session/clone.h"
 #include "daemon/session/content.h"
 #include "daemon/session/names.h"
@@ -48,6 +49,19 @@ look(void *userdata)
 	return r > 0 ? c->stop.error : r;
 }
 
+/* The copy is what its digest says, or is found to be damaged as the original would be. */
+static int
+carry_digest(struct copying *c)
+{
+	struct staging *to = &c->publish.staging;
+	struct entry_stat st;
+	int r = entry_stat(to->fd, NULL, &st);
+
+	if (r == 0)
+		atrest_carry(c->s, c->rq->source->share, c->fd, &c->st, to->share, to->fd, &st);
+	return r;
+}
+
 static int
 copy_content(struct copying *c)
 {
@@ -61,7 +75,9 @@ copy_content(struct copying *c)
 				   .look = look,
 				   .userdata = c };
 	r = clone_content(&c->clone);
-	return r < 0 ? r : content_unchanged(c->fd, &c->st);
+	if (r == 0)
+		r = content_unchanged(c->fd, &c->st);
+	return r == 0 ? carry_digest(c) : r;
 }
 
 /* ---- the request */

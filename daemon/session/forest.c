@@ -180,6 +180,7 @@ withhold(struct forest *f, struct forest_item *ret)
 {
 	unsigned rights = rights_here(f), need = f->need | RIGHT_LIST;
 
+	ret->rights = rights;
 	if ((rights & RIGHT_LIST) == 0)
 		ret->st = (struct entry_stat){ .mode = ret->st.mode & S_IFMT };
 	if ((need & ~rights) == 0 || !f->recursive)
@@ -209,6 +210,7 @@ show_item(struct forest *f, const struct walk_item *w, struct forest_item *ret)
 		.path_len = at + w->path_len,
 		.dir = w->dir,
 		.leaf = w->leaf,
+		.share = f->share,
 		.error = w->error,
 	};
 	r = entry_stat(w->dir, w->leaf, &ret->st);

@@ -21,6 +21,7 @@ struct forest_item {
 	int dir;          /* the directory that holds it (borrowed), -1: the root of a tree */
 	const char *leaf; /* its name there */
 	struct entry_stat st;
+	unsigned share, rights; /* RIGHT_* of the subject there; not of the root of a tree */
 	int error; /* negative: it cannot be looked at or into; st then has at least the type */
 };
 

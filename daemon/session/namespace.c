@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/session/atrest.h"
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
 #include "daemon/session/quota.h"
@@ -164,6 +165,22 @@ set_mode(const struct session *s, const struct place *p, int fd, const struct en
 	return fchmod(fd, quota_mode(s, p->share, wanted) & ALLPERMS) < 0 ? -errno : 0;
 }
 
+/* What is known of its content still is. */
+static int
+set_mtime(struct session *s, const struct place *p, int fd, int64_t mtime_ns)
+{
+	struct entry_stat was, is;
+	int r = entry_stat(fd, NULL, &was);
+
+	if (r == 0)
+		r = entry_set_mtime(fd, mtime_ns);
+	if (r == 0)
+		r = entry_stat(fd, NULL, &is);
+	if (r == 0 && S_ISREG(is.mode))
+		atrest_carry(s, p->share, fd, &was, p->share, fd, &is);
+	return r;
+}
+
 static int
 set(struct session *s, const struct request *rq, const struct place *p, const struct set_args *a,
     uint64_t has, struct entry_stat *ret)
@@ -177,7 +194,7 @@ set(struct session *s, const struct request *rq, const struct place *p, const st
 	if ((has & 1U << SET_MODE) != 0)
 		r = set_mode(s, p, fd, ret, a->mode);
 	if (r == 0 && (has & 1U << SET_MTIME) != 0)
-		r = entry_set_mtime(fd, a->mtime_ns);
+		r = set_mtime(s, p, fd, a->mtime_ns);
 	if (r == 0)
 		r = names_changed(s, rq, p, fd);
 	return r < 0 ? r : entry_stat(fd, NULL, ret);

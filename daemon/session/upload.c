@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "daemon/session/atrest.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/resume.h"
 #include "lib/err.h"
@@ -168,17 +169,48 @@ upload_rest(const struct request *rq, struct refuse_rest *ret)
 
 /* ---- the body, and after it */
 
+static int
+set_mode(struct staging *st, mode_t mode)
+{
+	if (st->mode == mode)
+		return 0;
+	if (fchmod(st->fd, mode) < 0)
+		return -errno;
+	st->mode = mode;
+	return 0;
+}
+
+/* A file that nobody may write takes no note, so its mode comes after that. */
+static int
+note_digest(struct session *s, struct upload *u)
+{
+	struct staging *st = &u->publish.staging;
+	struct entry_stat is;
+	int r;
+
+	r = set_mode(st, st->mode | S_IWUSR);
+	if (r == 0)
+		r = entry_stat(st->fd, NULL, &is);
+	if (r == 0)
+		atrest_put(s, st->share, st->fd, &is, &u->transfer.digest);
+	return r;
+}
+
 int
 upload_finish(struct session *s, struct upload *u)
 {
 	struct publish *p = &u->publish;
-	mode_t mode = quota_mode(s, p->staging.share, (mode_t)u->args.mode & UPLOAD_MODE);
+	mode_t mode = p->staging.mode;
 	int r = 0;
 
-	if (u->has_mode && p->staging.mode != mode && fchmod(p->staging.fd, mode) < 0)
-		return -errno;
+	if (u->has_mode)
+		mode = quota_mode(s, p->staging.share, (mode_t)u->args.mode & UPLOAD_MODE);
 	if (u->has_mtime)
 		r = entry_set_mtime(p->staging.fd, u->args.mtime_ns);
+	if (r == 0 && u->transfer.size >= ATREST_MIN)
+		r = note_digest(s, u);
+	if (r == 0)
+		r = set_mode(&p->staging, mode);
 	p->name = strdup(u->place->name);
 	if (r < 0 || p->name == NULL)
 		return r < 0 ? r : -ENOMEM;

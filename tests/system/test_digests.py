@@ -1,0 +1,189 @@
+"""Digests at rest: what was noted when a file was written is what it is checked against, whoever changed the file."""
+import os
+import shutil
+
+import pytest
+
+from wire import digest
+
+SIZE = 3 << 20
+OLD = 1_000_000_000_000_000_007  # a time long ago, as files have that come from elsewhere
+
+
+@pytest.fixture(name="ftd")
+def emptied(shared_ftd):
+    """One daemon for all; its share is empty."""
+    yield shared_ftd
+    for path in shared_ftd.root.iterdir():
+        if path.name != ".ftd":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def content(seed=0, size=SIZE):
+    return bytes([seed]) + os.urandom(size - 1)
+
+
+def flip(path, at=SIZE // 2):
+    """One bit, as a bad disk would."""
+    was = os.stat(path)
+    with open(path, "r+b") as f:
+        f.seek(at)
+        byte = f.read(1)[0]
+        f.seek(at)
+        f.write(bytes([byte ^ 4]))
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+
+
+def change(path, at=SIZE // 2):
+    """The same by somebody who means it."""
+    flip(path, at)
+    os.utime(path, ns=(OLD, os.stat(path).st_mtime_ns + 1))
+
+
+def settle(path):
+    """It was written long ago."""
+    os.utime(path, ns=(OLD, OLD))
+
+
+def is_found(client, name):
+    """A download of a damaged file has the digest that it should have, so the receiver sees."""
+    _, got, last = client.pieces({"opt": "download", "filename": name})
+    assert last["status"] == "ok", last
+    return last["digest"] != digest(got)
+
+
+def is_fine(client, name, data):
+    return client.get(name) == data
+
+
+@pytest.mark.parametrize("size", [SIZE, 1 << 20])
+def test_flipped_bits_are_found(ftd, scratch, size):
+    data = content(size=size)
+    with ftd.client() as client:
+        receipt = client.put("/x", data)
+        assert receipt["digest"] == digest(data)
+        flip(ftd.root / "x", size - 1)
+        assert is_found(client, "/x")
+        done = ftd.ft("get", f"{ftd.url}/x", scratch / "x", check=False)
+        assert done.returncode == 11, done
+        assert os.listdir(scratch) == []
+        # it is not stuck: what replaces it is another file
+        assert client.put("/x", data)["status"] == "ok"
+        assert is_fine(client, "/x", data)
+    ftd.ft("get", f"{ftd.url}/x", scratch / "x")
+    assert (scratch / "x").read_bytes() == data
+
+
+def test_what_is_changed_on_purpose_is_another_content(ftd):
+    with ftd.client() as client:
+        client.put("/x", content(), mtime_ns=OLD)
+        change(ftd.root / "x")
+        assert is_fine(client, "/x", (ftd.root / "x").read_bytes())
+        with open(ftd.root / "x", "ab") as f:
+            f.write(b"more")
+        settle(ftd.root / "x")
+        assert is_fine(client, "/x", (ftd.root / "x").read_bytes())
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444, 0])
+def test_a_file_that_nobody_may_write_has_its_digest(ftd, mode):
+    with ftd.client() as client:
+        assert client.put("/x", content(), mode=mode)["status"] == "ok"
+        assert os.stat(ftd.root / "x").st_mode & 0o7777 == mode
+        os.chmod(ftd.root / "x", 0o644)
+        flip(ftd.root / "x")
+        assert is_found(client, "/x")
+
+
+def test_the_digest_goes_where_the_file_goes(ftd):
+    with ftd.client() as client:
+        for name in ("/renamed", "/copied", "/set"):
+            client.put("/x", content())
+            flip(ftd.root / "x")
+            how = {"/renamed": {"opt": "rename", "to": name}, "/copied": {"opt": "copy", "to": name},
+                   "/set": {"opt": "set", "mtime_ns": OLD}}[name]
+            assert client.ask({"filename": "/x", **how})["status"] == "ok"
+            assert is_found(client, "/x" if name == "/set" else name), name
+
+
+def test_a_file_that_replaces_one_has_its_own(ftd):
+    with ftd.client() as client:
+        first, second = content(1), content(2)
+        client.put("/x", first, mtime_ns=OLD)
+        client.put("/x", second, mtime_ns=OLD)
+        assert is_fine(client, "/x", second)
+        client.put("/y", first, mtime_ns=OLD)
+        assert client.ask({"opt": "rename", "filename": "/y", "to": "/x", "if_exists": "replace"})["status"] == "ok"
+        assert is_fine(client, "/x", first)
+
+
+def test_the_old_time_set_again_does_not_bring_the_old_digest_back(ftd):
+    with ftd.client() as client:
+        client.put("/x", content(), mtime_ns=OLD)
+        change(ftd.root / "x")
+        assert client.ask({"opt": "set", "filename": "/x", "mtime_ns": OLD})["status"] == "ok"
+        assert is_fine(client, "/x", (ftd.root / "x").read_bytes())
+
+
+def test_a_whole_download_notes_what_it_has_read(ftd):
+    data = content()
+    (ftd.root / "x").write_bytes(data)
+    settle(ftd.root / "x")
+    with ftd.client() as client:
+        client.pieces({"opt": "download", "filename": "/x", "offset": 1})
+        client.pieces({"opt": "download", "filename": "/x", "length": SIZE - 1})
+        flip(ftd.root / "x")
+        assert not is_found(client, "/x")  # of parts nothing is noted
+        flip(ftd.root / "x")
+        assert is_found(client, "/x")
+
+
+def test_a_tree_is_checked_as_well(ftd, scratch):
+    data = content()
+    with ftd.client() as client:
+        client.put("/d/x", data, parents=True)
+        client.put("/d/y", data)
+        flip(ftd.root / "d/x")
+    done = ftd.ft("get", "-r", f"{ftd.url}/d", scratch, check=False)
+    assert done.returncode in (11, 15), done
+    assert [p.name for p in scratch.rglob("[!.]*") if p.is_file()] == ["y"]
+
+
+def test_over_tls(ftd):
+    data = content()
+    with ftd.secure() as client:
+        client.put("/x", data)
+        assert is_fine(client, "/x", data)
+        flip(ftd.root / "x")
+        assert is_found(client, "/x")
+
+
+def test_a_file_cut_while_it_is_sent_is_void(ftd):
+    """It goes out without being read: what is missing then is filled up and said to be void."""
+    size = 64 << 20
+    with ftd.connect(rcvbuf=1 << 16) as client:
+        client.hello()
+        with ftd.client() as other:
+            other.put("/x", content(size=size))
+        client.send({"opt": "download", "filename": "/x"})
+        first = client.header()
+        os.truncate(ftd.root / "x", 1 << 20)
+        client.read(first["body"])
+        last = first
+        while last.get("more"):
+            last, _ = client.answer()
+        assert last["code"] == "changed", last
+
+
+def test_holes_are_told_without_being_read(ftd):
+    size = 64 << 20
+    with open(ftd.root / "x", "wb") as f:
+        f.truncate(size)
+        f.write(b"begin")
+        f.seek(size - 3)
+        f.write(b"end")
+    settle(ftd.root / "x")
+    data = (ftd.root / "x").read_bytes()
+    with ftd.client() as client:
+        for holes in (False, True, True, False):
+            assert client.get("/x", holes=holes) == data
