@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
@@ -14,6 +15,7 @@
 
 #include "lib/clock.h"
 #include "lib/frame.h"
+#include "lib/io.h"
 #include "lib/own.h"
 
 enum {
@@ -39,7 +41,9 @@ conn_init(struct conn *c, int fd)
 	buf_init(&c->out, OUT_KEEP + 2 * (FRAME_PREFIX + FRAME_HEADER_MAX));
 	/* answers are gathered here already; a socket pair to a pump has no such option */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-	return setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one)) < 0 ? -errno : 0;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one)) < 0)
+		return -errno;
+	return io_set_nonblock(fd, 1); /* sendfile(2) has no flag for it */
 }
 
 void
@@ -437,4 +441,27 @@ conn_write_body(struct session *s, const void *data, size_t len)
 		}
 	}
 	return c->dead ? -ENODATA : 0;
+}
+
+ssize_t
+conn_send_file(struct session *s, int fd, uint64_t at, size_t n)
+{
+	struct conn *c = &s->conn;
+	off_t from = (off_t)at;
+	uint64_t since = 0;
+	ssize_t sent;
+	int r = drain(s, 0);
+
+	while (r == 0 && !c->dead) {
+		sent = sendfile(c->fd, fd, &from, n);
+		if (sent >= 0)
+			return sent;
+		if (errno == EINTR)
+			continue;
+		if (!is_for_now(errno))
+			return 0;
+		r = wait_output(s, &since);
+	}
+	c->dead = true; /* in the middle of a body no frame can follow */
+	return r < 0 ? r : -ENODATA;
 }

@@ -200,24 +200,38 @@ read_step(struct session *s, struct content *c, size_t n)
 		digest_update(s->digest, s->chunk, n);
 }
 
+/* Sends up to n bytes of a step: how many. */
+static ssize_t
+put_step(struct session *s, struct content *c, size_t n)
+{
+	ssize_t sent = 0;
+	int r;
+
+	if (c->unread && c->error == 0)
+		sent = conn_send_file(s, c->fd, c->offset, n);
+	if (sent != 0)
+		return sent;
+	c->unread = c->known;
+	read_step(s, c, n);
+	r = conn_write_body(s, s->chunk, n);
+	return r < 0 ? r : (ssize_t)n;
+}
+
 /* A step of at most n bytes: how many there were. No frame fits into a piece, so one that is void,
  * or that is to stand still, is brought to its end without regard to the rate. */
 static ssize_t
 send_step(struct session *s, struct content *c, size_t n)
 {
 	ssize_t now = (ssize_t)n;
-	int r;
 
 	if (c->error == 0 && stop_ordered(s, c->stop))
 		c->error = c->stop->error;
 	if (c->error == 0 && !pace_paused(s))
 		now = pace_allowed(s, n);
+	if (now > 0)
+		now = put_step(s, c, (size_t)now);
 	if (now <= 0)
 		return now;
-	read_step(s, c, (size_t)now);
-	r = conn_write_body(s, s->chunk, (size_t)now);
-	if (r < 0)
-		return r;
 	pace_moved(s, (size_t)now);
 	c->offset += (size_t)now;
 	c->sent += (size_t)now;
@@ -348,6 +362,7 @@ recall(struct session *s, struct content *c)
 
 	c->known = whole && atrest_get(s, c->share, c->fd, &c->st, c->algorithm, &c->digest);
 	c->notable = whole && !c->known && atrest_is_settled(&c->st);
+	c->unread = c->known;
 }
 
 int

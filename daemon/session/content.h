@@ -30,6 +30,7 @@ struct content {
 	/* set: the digest is known and nothing is hashed; it may be noted when it has been */
 	bool known, notable;
 	struct digest_value digest; /* then */
+	bool unread;                /* set: it goes without being read here */
 	int error;                  /* set: 0, or what the client was told */
 };
 

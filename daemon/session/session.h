@@ -133,6 +133,9 @@ int conn_put(struct session *s, json_t *object);
 /* Sends content bytes behind the queued answers, waiting as long as the client reads; a few are
  * queued as well. */
 int conn_write_body(struct session *s, const void *data, size_t len);
+/* Sends content bytes of the file behind the queued answers, without reading them: 1 to n of them.
+ * 0: that cannot be done here, the caller reads them and sees why; or conn_*. */
+ssize_t conn_send_file(struct session *s, int fd, uint64_t at, size_t n);
 /* Sends of what is queued what the socket takes now: before and in work that takes long. */
 void conn_push(struct session *s);
 /* Sends what is queued, waiting up to stall_timeout. */
