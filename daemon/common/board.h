@@ -16,7 +16,7 @@
 
 enum {
 	BOARD_PAGE = 4096,
-	BOARD_VERSION = 2,
+	BOARD_VERSION = 3,
 	BOARD_TEXT_MAX = 256,
 	BOARD_PATH_MAX = 1024,
 	BOARD_CODE_MAX = 32,
@@ -92,6 +92,7 @@ struct board_report {
 	uint32_t path_len;
 	char path[BOARD_PATH_MAX]; /* cut from the front where longer; any bytes */
 	char opt[24];
+	uint64_t resumable[2]; /* which upload of partial.h it is part of; zeros: of none */
 
 	/* totals of the session; bytes are content bytes of uploads and downloads */
 	uint64_t bytes_in, bytes_out;

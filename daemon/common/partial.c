@@ -251,3 +251,21 @@ partial_remove(const struct partial *p, int root)
 		r = unlink_one(p->dir, record_name(p, name));
 	return r;
 }
+
+/* ---- all of them */
+
+int
+partial_next(DIR *dir, struct staged_id *ret)
+{
+	const size_t suffix = strlen(PARTIAL_RECORD);
+	const struct dirent *e;
+	size_t len;
+
+	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
+		len = strlen(e->d_name);
+		if (len > suffix && strcmp(e->d_name + len - suffix, PARTIAL_RECORD) == 0 &&
+		    staged_parse(e->d_name, len - suffix, ret) == 0)
+			return 1;
+	}
+	return -errno;
+}

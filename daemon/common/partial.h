@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <dirent.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -71,6 +72,8 @@ int partial_claim(struct partial *p);
 int partial_read_claim(const struct partial *p, uint64_t *ret);
 /* Whether p->claim is the one that holds. */
 bool partial_is_mine(const struct partial *p);
+/* Whether somebody writes under the claim that holds, here or on another machine. */
+bool partial_is_written(const struct partial *p);
 /* Shares the right to write with all under the claim. 0; -EAGAIN: somebody waits for all to end;
  * -errno. Then look whose the claim is. */
 int partial_join(struct partial *p);
@@ -90,6 +93,14 @@ void partial_set_sum(const struct partial *p, uint64_t block, const uint8_t sum[
 int partial_forget_sums(const struct partial *p, uint64_t first, uint64_t end);
 
 /* ---- partial_expire.c */
+
+/* The next one in the directory .ftd/uploads: 1; 0: there are no more; -errno. */
+int partial_next(DIR *dir, struct staged_id *ret);
+
+/* Takes it away from whoever writes, as a new claim does, and removes it. p is open. 0; -ENOENT: it
+ * is gone, or published; -EBUSY: a writer does not let go within usec, or its record is held; it
+ * has a new claim then; -errno. */
+int partial_discard(struct partial *p, int root, uint64_t usec);
 
 /* Called for one that goes, to void what was reserved for it. 0; negative: it stays. */
 typedef int (*partial_release)(int root, const struct staged_id *id);

@@ -78,9 +78,7 @@ partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *re
 {
 	auto_close int fd = reserved_open(root, RESERVED_UPLOADS);
 	struct expiry e = { root, fd, keep_usec, release, removed };
-	size_t len, suffix = strlen(PARTIAL_RECORD);
 	auto_dir DIR *dir = NULL;
-	const struct dirent *entry;
 	struct staged_id id;
 	int r;
 
@@ -89,14 +87,10 @@ partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *re
 	dir = fdopendir(path_open(fd, "", O_RDONLY | O_DIRECTORY, 0, false));
 	if (dir == NULL)
 		return -errno;
-	for (errno = 0; (entry = readdir(dir)) != NULL; errno = 0) {
-		len = strlen(entry->d_name);
-		if (len <= suffix || strcmp(entry->d_name + len - suffix, PARTIAL_RECORD) != 0 ||
-		    staged_parse(entry->d_name, len - suffix, &id) < 0)
-			continue;
+	while ((r = partial_next(dir, &id)) > 0) {
 		r = consider(&e, &id);
 		if (r < 0)
 			return r;
 	}
-	return -errno;
+	return r;
 }

@@ -70,6 +70,16 @@ partial_join(struct partial *p)
 	return set_lock(p->record, F_RDLCK, LOCK_WRITERS, 1);
 }
 
+bool
+partial_is_written(const struct partial *p)
+{
+	struct flock f = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_WRITERS, .l_len = 1
+	};
+
+	return fcntl(p->record, F_OFD_GETLK, &f) == 0 && f.l_type != F_UNLCK;
+}
+
 int
 partial_await_writers(struct partial *p, uint64_t usec)
 {

@@ -80,6 +80,16 @@ report_transfer_begin(struct session *s, const char *opt, bool upload, const cha
 }
 
 void
+report_resumable(struct session *s, const struct staged_id *id)
+{
+	struct board_report *p = begin(s);
+
+	p->resumable[0] = id->session;
+	p->resumable[1] = id->number;
+	end(s);
+}
+
+void
 report_transfer_progress(struct session *s, uint64_t offset)
 {
 	struct board_report *p = begin(s);
@@ -113,6 +123,7 @@ clear_transfer(struct board_report *p)
 	p->transfer = 0;
 	p->path_len = 0;
 	p->offset = 0;
+	p->resumable[0] = p->resumable[1] = 0;
 	set_state(p, BOARD_WORKING);
 }
 

@@ -202,6 +202,7 @@ carry_out(struct end *e)
 	resume_from_head(&e->p.head, u);
 	u->begun = true;
 	report_transfer_begin(e->s, "upload-end", true, u->place->name, e->size);
+	report_resumable(e->s, &e->p.id);
 	u->publish.started_usec = e->s->report->transfer_started_usec;
 	r = prepare_target(e->s, u);
 	if (r == 0)

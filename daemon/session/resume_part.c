@@ -197,6 +197,7 @@ receive(struct part *c)
 	int r, e;
 
 	report_transfer_begin(c->s, "upload-part", true, c->place->name, c->t.expected);
+	report_resumable(c->s, &c->p.id);
 	r = transfer_receive(c->s, c->rq, &c->t);
 	if (r == 1 && (c->t.voided || c->t.error == -FTD_E_digest_mismatch))
 		e = intake_void(&c->intake);

@@ -227,6 +227,8 @@ void report_request(struct session *s);
 /* size UINT64_MAX: unknown. Gives the transfer its ordinal. */
 void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
 			   uint64_t size);
+/* It is part of this resumable upload. */
+void report_resumable(struct session *s, const struct staged_id *id);
 void report_transfer_progress(struct session *s, uint64_t offset);
 /* It stands still by order, or goes on. */
 void report_transfer_paused(struct session *s, bool paused);
