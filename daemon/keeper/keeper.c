@@ -1,7 +1,8 @@
 /*
  * The keeper: one process of low priority that looks after what outlives a session in the shares.
  * Orphans in staging and what they had reserved: when it starts, when a session died badly, and
- * every ten minutes. What users have of a share with a quota: count.h.
+ * every ten minutes. What users have of a share with a quota: count.h. What the supervisor wants to
+ * know of unfinished uploads: uploads.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +21,7 @@
 #include "daemon/common/sweep.h"
 #include "daemon/keeper/count.h"
 #include "daemon/keeper/ledgers.h"
+#include "daemon/keeper/uploads.h"
 #include "lib/clock.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -33,7 +35,9 @@ enum {
 enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
 
 static const struct config *config;
-static int roots[CONFIG_SHARES_MAX];
+static int roots[CONFIG_SHARES_MAX]; /* or -errno */
+static bool sweep_wanted;
+static int exit_status = -1; /* not negative: it is to end */
 
 /* Where sessions of other uids can stage files. */
 static void
@@ -55,7 +59,9 @@ open_roots(void)
 {
 	for (unsigned i = 0; i < config->n_shares; i++) {
 		roots[i] = open(config->shares[i].root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (roots[i] >= 0 && config->own_uids)
+		if (roots[i] < 0)
+			roots[i] = -errno;
+		else if (config->own_uids)
 			make_staging(i);
 	}
 }
@@ -79,13 +85,45 @@ enter_sandbox(void)
 	return sandbox_enter(SANDBOX_KEEPER);
 }
 
+static int
+take(const struct packet_keeper *p)
+{
+	if (p->type != KEEPER_SWEEP)
+		return uploads_answer(ROLE_FD_HOUSE, p, config, roots);
+	sweep_wanted = true; /* one serves all that wait */
+	return 0;
+}
+
+/* Takes what the supervisor has sent; also now and then in what takes long. Whether the keeper is
+ * to end. */
+static bool
+attend(void)
+{
+	struct packet_keeper p;
+	ssize_t n;
+	int r;
+
+	while (exit_status < 0) {
+		n = io_recv_packet(ROLE_FD_HOUSE, &p, sizeof(p), NULL, 0, NULL, MSG_DONTWAIT);
+		if (n == -EAGAIN || n == -EINTR)
+			return false;
+		r = n == (ssize_t)sizeof(p) ? take(&p) : -EBADMSG;
+		if (n == 0 || n == -ECONNRESET ||
+		    (r < 0 && r != -EBADMSG)) /* nobody is there to be answered */
+			exit_status = ROLE_EXIT_OK;
+		else if (r < 0)
+			exit_status = ROLE_EXIT_PROTOCOL;
+	}
+	return true;
+}
+
 static void
 sweep_all(void)
 {
 	size_t removed = 0, expired = 0;
 	int r;
 
-	for (unsigned i = 0; i < config->n_shares; i++) {
+	for (unsigned i = 0; i < config->n_shares && !attend(); i++) {
 		r = roots[i] < 0 ? 0 : sweep_share(roots[i], ledgers_release, &removed);
 		if (r == 0 && roots[i] >= 0)
 			r = partial_expire(roots[i], config->uploads_keep, ledgers_release,
@@ -102,53 +140,24 @@ sweep_all(void)
 			expired);
 }
 
-/* One sweep serves all requests that wait. 0, or the exit status. */
-static int
-take_requests(bool *ret_asked)
-{
-	struct packet_keeper p;
-	ssize_t n;
-
-	for (*ret_asked = false;; *ret_asked = true) {
-		n = io_recv_packet(ROLE_FD_HOUSE, &p, sizeof(p), NULL, 0, NULL, MSG_DONTWAIT);
-		if (n == -EAGAIN || n == -EINTR)
-			return -1;
-		if (n == 0)
-			return ROLE_EXIT_OK;
-		if (n != (ssize_t)sizeof(p) || p.type != KEEPER_SWEEP)
-			return ROLE_EXIT_PROTOCOL;
-	}
-}
-
-/* The daemon has closed its end. */
-static bool
-is_dismissed(void)
-{
-	char c;
-
-	return recv(ROLE_FD_HOUSE, &c, sizeof(c), MSG_PEEK | MSG_DONTWAIT) == 0;
-}
-
 static int
 loop(void)
 {
 	struct pollfd p = { .fd = ROLE_FD_HOUSE, .events = POLLIN };
 	int step = count_wanted(config) ? LOOK_MS : PERIOD_MS;
 	uint64_t next = 0;
-	bool asked = true;
-	int status;
 
 	for (;;) {
-		if (asked || clock_usec() >= next) {
+		if (sweep_wanted || clock_usec() >= next) {
+			sweep_wanted = false;
 			sweep_all();
 			next = clock_usec() + PERIOD_MS * USEC_PER_MSEC;
 		}
-		count_due(config, roots, is_dismissed);
+		count_due(config, roots, attend);
 		if (poll(&p, 1, step) < 0 && errno != EINTR)
 			return ROLE_EXIT_BROKEN;
-		status = take_requests(&asked);
-		if (status >= 0)
-			return status;
+		if (attend())
+			return exit_status;
 	}
 }
 
