@@ -89,7 +89,7 @@ offer_rows(const char *begun, const struct options *o, const char *command, cons
 static void
 offer_ids(const char *begun, const struct options *o, const char *command, const char *list)
 {
-	offer_rows(begun, o, command, list, "id", "st0123456789");
+	offer_rows(begun, o, command, list, "id", "abcdefstu0123456789");
 }
 
 static void
@@ -114,6 +114,8 @@ offer_arguments(const char *begun, const struct options *o, const struct command
 		}
 		if (at.len == 8 && strncmp(at.text, "TRANSFER", 8) == 0)
 			offer_ids(begun, o, "list-transfers", "transfers");
+		if (at.len == 6 && strncmp(at.text, "UPLOAD", 6) == 0)
+			offer_ids(begun, o, "list-uploads", "uploads");
 		if (at.len == 4 && strncmp(at.text, "NAME", 4) == 0)
 			offer_users(begun, o);
 	}

@@ -1,5 +1,6 @@
 #include "ctl/report.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -9,7 +10,7 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { KEY_MAX = 64, NAME_MAX_BYTES = 1200 };
+enum { KEY_MAX = 64, NAME_MAX_BYTES = 4200 };
 
 const char *
 report_bold(const struct report *r)
@@ -61,6 +62,18 @@ report_text(const json_t *object, const char *key, char *buf)
 	hex = json_object_get(object, hex_key);
 	return value == NULL && json_is_string(hex) ? hex_value(hex, buf)
 						    : report_value(value, buf);
+}
+
+void
+report_line(struct report *r, const char *title, const char *format, ...)
+{
+	va_list ap;
+
+	(void)fprintf(r->to, "%-10s ", title);
+	va_start(ap, format);
+	(void)vfprintf(r->to, format, ap);
+	va_end(ap);
+	(void)fputc('\n', r->to);
 }
 
 void

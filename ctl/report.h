@@ -27,6 +27,10 @@ const char *report_bold(const struct report *r);
 const char *report_yellow(const struct report *r);
 const char *report_plain(const struct report *r);
 
+/* "title      text", a line. */
+void report_line(struct report *r, const char *title, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The text of a key, fit to show; "-" where there is none. A name of any bytes (key_hex) is
  * understood. Returns buf (REPORT_TEXT_MAX). */
 const char *report_text(const json_t *object, const char *key, char *buf);
@@ -50,6 +54,9 @@ void report_table(struct report *r, struct table *t);
 
 void report_sessions(struct report *r, json_t *answer);
 void report_transfers(struct report *r, json_t *answer);
+void report_uploads(struct report *r, json_t *answer);
+void report_upload(struct report *r, const json_t *upload);
+void report_discard(struct report *r, json_t *answer);
 void report_show(struct report *r, json_t *answer);
 void report_status(struct report *r, json_t *answer);
 void report_metrics(struct report *r, json_t *answer);

@@ -233,44 +233,31 @@ report_users(struct report *r, json_t *answer)
 
 /* ---- show: one key a line ---- */
 
-static void line(struct report *r, const char *title, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void
-line(struct report *r, const char *title, const char *format, ...)
-{
-	va_list ap;
-
-	(void)fprintf(r->to, "%-10s ", title);
-	va_start(ap, format);
-	(void)vfprintf(r->to, format, ap);
-	va_end(ap);
-	(void)fputc('\n', r->to);
-}
-
 static void
 show_session(struct report *r, const json_t *s)
 {
 	char a[REPORT_TEXT_MAX], b[REPORT_TEXT_MAX], n[NUM_TEXT_MAX], m[NUM_TEXT_MAX];
 
-	line(r, "session", "%s%s%s  %s%s", report_bold(r), report_text(s, "id", a), report_plain(r),
-	     report_text(s, "state", b),
-	     json_is_true(json_object_get(s, "ending")) ? " (told to end)" : "");
-	line(r, "from", "%s  user %s", report_text(s, "peer", a), report_text(s, "user", b));
-	line(r, "pid", "%" PRIu64 "  configuration generation %" PRIu64, report_number(s, "pid"),
-	     report_number(s, "generation"));
-	line(r, "started", "%s  %s ago", report_text(s, "started", a), report_age(s, "started", n));
-	line(r, "uploads", "%" PRIu64 "  %s", report_number(s, "uploads"),
-	     report_size(s, "bytes_in", n));
-	line(r, "downloads", "%" PRIu64 "  %s", report_number(s, "downloads"),
-	     report_size(s, "bytes_out", n));
-	line(r, "failed", "%" PRIu64 " of %" PRIu64 " requests", report_number(s, "failed"),
-	     report_number(s, "requests"));
+	report_line(r, "session", "%s%s%s  %s%s", report_bold(r), report_text(s, "id", a),
+		    report_plain(r), report_text(s, "state", b),
+		    json_is_true(json_object_get(s, "ending")) ? " (told to end)" : "");
+	report_line(r, "from", "%s  user %s", report_text(s, "peer", a), report_text(s, "user", b));
+	report_line(r, "pid", "%" PRIu64 "  configuration generation %" PRIu64,
+		    report_number(s, "pid"), report_number(s, "generation"));
+	report_line(r, "started", "%s  %s ago", report_text(s, "started", a),
+		    report_age(s, "started", n));
+	report_line(r, "uploads", "%" PRIu64 "  %s", report_number(s, "uploads"),
+		    report_size(s, "bytes_in", n));
+	report_line(r, "downloads", "%" PRIu64 "  %s", report_number(s, "downloads"),
+		    report_size(s, "bytes_out", n));
+	report_line(r, "failed", "%" PRIu64 " of %" PRIu64 " requests", report_number(s, "failed"),
+		    report_number(s, "requests"));
 	if (report_has(s, "rate_limit"))
-		line(r, "limit", "%s/s", report_size(s, "rate_limit", n));
+		report_line(r, "limit", "%s/s", report_size(s, "rate_limit", n));
 	if (report_has(s, "rate_now"))
-		line(r, "may move", "%s/s now", report_size(s, "rate_now", n));
-	line(r, "idle", "%s", num_format_elapsed(report_number(s, "idle_ms") * USEC_PER_MSEC, m));
+		report_line(r, "may move", "%s/s now", report_size(s, "rate_now", n));
+	report_line(r, "idle", "%s",
+		    num_format_elapsed(report_number(s, "idle_ms") * USEC_PER_MSEC, m));
 }
 
 static void
@@ -278,20 +265,26 @@ show_transfer(struct report *r, const json_t *t)
 {
 	char a[REPORT_TEXT_MAX], b[REPORT_TEXT_MAX], n[NUM_TEXT_MAX], m[NUM_TEXT_MAX];
 
-	line(r, "transfer", "%s%s%s  %s  %s", report_bold(r), report_text(t, "id", a),
-	     report_plain(r), is_upload(t) ? "upload" : "download", report_text(t, "state", b));
-	line(r, "path", "%s", report_text(t, "path", a));
-	line(r, "done", "%s of %s", report_size(t, "offset", n), report_size(t, "size", m));
-	line(r, "rate", "%s/s", report_size(t, "rate", n));
+	report_line(r, "transfer", "%s%s%s  %s  %s", report_bold(r), report_text(t, "id", a),
+		    report_plain(r), is_upload(t) ? "upload" : "download",
+		    report_text(t, "state", b));
+	report_line(r, "path", "%s", report_text(t, "path", a));
+	report_line(r, "done", "%s of %s", report_size(t, "offset", n), report_size(t, "size", m));
+	report_line(r, "rate", "%s/s", report_size(t, "rate", n));
 	if (report_has(t, "eta_ms"))
-		line(r, "ends in", "%s",
-		     num_format_elapsed(report_number(t, "eta_ms") * USEC_PER_MSEC, n));
-	line(r, "started", "%s  %s ago", report_text(t, "started", a), report_age(t, "started", n));
+		report_line(r, "ends in", "%s",
+			    num_format_elapsed(report_number(t, "eta_ms") * USEC_PER_MSEC, n));
+	report_line(r, "started", "%s  %s ago", report_text(t, "started", a),
+		    report_age(t, "started", n));
 }
 
 void
 report_show(struct report *r, json_t *answer)
 {
+	if (report_has(answer, "upload")) {
+		report_upload(r, json_object_get(answer, "upload"));
+		return;
+	}
 	show_session(r, json_object_get(answer, "session"));
 	if (report_has(answer, "transfer"))
 		show_transfer(r, json_object_get(answer, "transfer"));

@@ -10,7 +10,7 @@
 
 /* The rows that make lib/control.def's commands work on this side. */
 
-enum { ANSWER_SEC = 10, WAIT_SEC = 60 };
+enum { ANSWER_SEC = 10, WAIT_SEC = 60, LIST_SEC = 60, DISCARD_SEC = 20 };
 
 const struct verb verb_list_sessions = { .show = report_sessions, .timeout_sec = ANSWER_SEC };
 const struct verb verb_list_transfers = { .show = report_transfers, .timeout_sec = ANSWER_SEC };
@@ -163,6 +163,23 @@ kick_ask(const struct options *o, const char *argument, json_t *request)
 
 const struct verb verb_kick = {
 	.key = "id", .ask = kick_ask, .show = report_kick, .timeout_sec = ANSWER_SEC
+};
+
+/* ---- unfinished uploads ---- */
+
+/* A list that may lack some is no success. */
+static int
+uploads_result(const struct options *o, json_t *answer)
+{
+	(void)o;
+	return json_array_size(json_object_get(answer, "unknown")) > 0 ? EXIT_REFUSED : EXIT_DONE;
+}
+
+const struct verb verb_list_uploads = { .show = report_uploads,
+					.result = uploads_result,
+					.timeout_sec = LIST_SEC };
+const struct verb verb_upload_discard = {
+	.key = "id", .required = true, .show = report_discard, .timeout_sec = DISCARD_SEC
 };
 
 /* ---- orders to a session that goes on ---- */

@@ -1,5 +1,5 @@
 /* The control socket: a peer that may do everything and says anything, to a daemon without
- * sessions. */
+ * sessions. Behind a NUL is what a keeper that was taken over answers. */
 #include <errno.h>
 #include <string.h>
 
@@ -8,9 +8,27 @@
 
 enum { STEPS_MAX = 10000 };
 
+/* The next packet of a keeper to the question that was asked last, perhaps long ago. */
+static bool
+answer_question(const uint8_t **data, size_t *size)
+{
+	struct packet_kept kept = { .type = KEPT_END };
+	size_t n = *size < sizeof(kept) ? *size : sizeof(kept);
+
+	if (n == 0)
+		return false;
+	memcpy(&kept, *data, n);
+	kept.serial = fake.asked.serial;
+	questions_take(&fake.sup, &kept);
+	*data += n;
+	*size -= n;
+	return true;
+}
+
 /* The input as the header of a frame: a refusal that says why, or a request that ends. */
 static void
-serve(struct control_request *rq, const uint8_t *data, size_t size)
+serve(struct control_request *rq, const uint8_t *data, size_t size, const uint8_t *packets,
+      size_t packets_size)
 {
 	json_t *answer = control_answer_new();
 	int r = control_begin(rq, (const char *)data, size, answer);
@@ -22,12 +40,12 @@ serve(struct control_request *rq, const uint8_t *data, size_t size)
 	for (int i = 0; r >= 0 && rq->command != NULL; i++) {
 		must(i < STEPS_MAX);
 		answer = control_answer_new();
-		rq->ending = i > 0;
 		r = control_step(rq, answer);
 		must(r <= CONTROL_WAIT && r != -ENOMEM);
 		json_decref(answer);
-		if (r == CONTROL_DONE || (r == CONTROL_WAIT && i > 0))
+		if (r == CONTROL_DONE || (r == CONTROL_WAIT && rq->ending))
 			break;
+		rq->ending = r == CONTROL_WAIT && !answer_question(&packets, &packets_size);
 	}
 	control_end(rq);
 	must(rq->command == NULL && rq->object == NULL && rq->state == NULL);
@@ -39,13 +57,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct control control = { .sup = &fake.sup };
 	struct control_request rq = { .sup = &fake.sup, .role = CONTROL_ADMIN };
 
-	if (size == 0 || size > FRAME_HEADER_MAX)
+	size_t header = strnlen((const char *)data, size), rest = header < size ? header + 1 : size;
+
+	if (header == 0 || header > FRAME_HEADER_MAX)
 		return 0;
 	fake_start(4);
 	fake.sup.control = &control;
 	fake_transfer(fake_session(1, "192.0.2.7"), "a/b", 100, 50, 10);
 	(void)fake_session(2, "2001:db8::1");
-	serve(&rq, data, size);
+	serve(&rq, data, header, data + rest, size - rest);
 	fake_stop();
 	return 0;
 }

@@ -2,8 +2,9 @@
  * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
  * and frames of one peer), control_command.c (the table, one request from begin to end), and the
  * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c,
- * control_explain.c, control_kick.c, control_reload.c, control_traffic.c, control_users.c,
- * control_wait.c. Runs in the supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
+ * control_explain.c, control_kick.c, control_reload.c, control_traffic.c, control_uploads.c,
+ * control_users.c, control_wait.c. Runs in the supervisor; every byte of a peer is hostile. Fuzzed
+ * (fuzz/control.c).
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/common/access.h"
+#include "daemon/supervisor/questions.h"
 #include "daemon/supervisor/supervisor.h"
 #include "lib/buf.h"
 #include "lib/frame.h"
@@ -28,7 +30,7 @@ enum {
 	CONTROL_UNREAD_MAX = 64 << 10, /* bytes of answers; above it nothing more is made */
 	CONTROL_ROWS_PER_FRAME = 8,    /* sessions, transfers: of the longest rows so many fit */
 	CONTROL_USERS_PER_FRAME = 64,  /* of users */
-	CONTROL_ID_MAX = 24,           /* bytes of "s412" */
+	CONTROL_ID_MAX = 50,           /* bytes of "s412", or of an upload's as its client has it */
 	CONTROL_PATIENCE_SEC = 10,     /* for a frame begun, or an answer not taken */
 };
 
@@ -129,6 +131,24 @@ struct control_disk {
 };
 /* The disks of the share roots, at most a second old (borrowed). Returns how many. */
 unsigned control_disks(struct supervisor *sup, const struct control_disk **ret);
+
+/* ---- control_uploads.c ---- */
+/* A question about one upload, and what came of it. */
+struct control_upload {
+	struct question question; /* first: tell() is given it */
+	const struct supervisor *sup;
+	struct packet_keeper packet;
+	uint64_t begun_usec, until_usec; /* 0: not begun */
+	bool asked;
+	json_t *row;
+};
+/* "u…" without the part that is its client's secret; null: of none. */
+json_t *control_upload_id(const uint64_t id[2]);
+bool control_is_upload(const char *text);
+/* Step of `show u…`. */
+int control_show_upload(struct control_request *rq, const char *text, struct control_upload *u,
+			json_t *answer);
+void control_upload_done(struct control_upload *u);
 
 /* ---- control_peer.c ---- */
 struct control_peer {

@@ -121,17 +121,17 @@ set_path(const struct session *s, json_t *row)
 static json_t *
 transfer_row(const struct session *s)
 {
-	auto_json json_t *row =
-	    json_pack("{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:n, s:o, s:o}",
-		      "id", control_id('t', s->transfer_id), "session", control_id('s', s->number),
-		      "user", sessions_user(s), "peer", peer_text(s), "direction",
-		      s->seen.upload != 0 ? "upload" : "download", "size",
-		      control_number_or_null(s->seen.size), "offset",
-		      control_number(s->seen.offset), "rate", control_number(s->rate), "eta_ms",
-		      control_number_or_null(eta_ms(s)), "state", state_name(s), "stalled_ms",
-		      control_number(control_is_stalled(s) ? s->stalled_usec / USEC_PER_MSEC : 0),
-		      "opt", control_text(s->seen.opt), "upload", "started",
-		      control_time(s->seen.transfer_started_real_ns), "tls", tls_text(s));
+	auto_json json_t *row = json_pack(
+	    "{s:o, s:o, s:s, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id",
+	    control_id('t', s->transfer_id), "session", control_id('s', s->number), "user",
+	    sessions_user(s), "peer", peer_text(s), "direction",
+	    s->seen.upload != 0 ? "upload" : "download", "size",
+	    control_number_or_null(s->seen.size), "offset", control_number(s->seen.offset), "rate",
+	    control_number(s->rate), "eta_ms", control_number_or_null(eta_ms(s)), "state",
+	    state_name(s), "stalled_ms",
+	    control_number(control_is_stalled(s) ? s->stalled_usec / USEC_PER_MSEC : 0), "opt",
+	    control_text(s->seen.opt), "upload", control_upload_id(s->seen.resumable), "started",
+	    control_time(s->seen.transfer_started_real_ns), "tls", tls_text(s));
 
 	if (row == NULL || set_path(s, row) < 0)
 		return NULL;
@@ -208,6 +208,7 @@ const struct control_verb control_list_transfers = { .state_size = sizeof(struct
 
 struct show {
 	struct message_str id;
+	struct control_upload upload;
 };
 
 static const struct message_field show_fields[] = {
@@ -237,11 +238,13 @@ control_find(struct control_request *rq, const char *text, int *ret_error)
 static int
 show_step(struct control_request *rq, json_t *answer)
 {
-	const struct show *args = rq->state;
+	struct show *args = rq->state;
 	struct session *s;
 	json_t *more;
 	int r = 0;
 
+	if (control_is_upload(args->id.data))
+		return control_show_upload(rq, args->id.data, &args->upload, answer);
 	s = control_find(rq, args->id.data, &r);
 	if (s == NULL)
 		return r;
@@ -261,9 +264,18 @@ show_step(struct control_request *rq, json_t *answer)
 			   control_has_transfer(s) ? transfer_row(s) : json_null());
 }
 
+static void
+show_done(void *state)
+{
+	struct show *args = state;
+
+	control_upload_done(&args->upload);
+}
+
 const struct control_verb control_show = {
 	.fields = show_fields,
 	.n_fields = ARRAY_SIZE(show_fields),
 	.state_size = sizeof(struct show),
 	.step = show_step,
+	.done = show_done,
 };

@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/questions.h"
 #include "daemon/supervisor/spawn.h"
 #include "lib/clock.h"
 #include "lib/io.h"
@@ -30,7 +32,7 @@ struct helper {
 struct process {
 	struct helper *helper;
 	int sock;
-	sd_event_source *child;
+	sd_event_source *child, *io;
 };
 
 static struct helper helpers[HELPER_KINDS] = {
@@ -68,6 +70,7 @@ static void
 process_free(struct process *p)
 {
 	(void)sd_event_source_disable_unref(p->child);
+	(void)sd_event_source_disable_unref(p->io);
 	close_fd(&p->sock);
 	free(p);
 }
@@ -84,10 +87,43 @@ on_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 	if (!current)
 		return 0;
 	h->current = NULL;
+	if (h->kind == HELPER_KEEPER)
+		questions_lost(h->sup);
 	log_line(LOG_ERR, "the %s ended (%s %d), starting it again", names[h->kind],
 		 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
 	start_again(h, AGAIN_PAUSE);
 	return 0;
+}
+
+/* The keeper's word is believed within bounds; the beacon says nothing. */
+static int
+on_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+	struct process *p = userdata;
+	struct packet_kept kept;
+	ssize_t n;
+
+	(void)source;
+	(void)events;
+	n = io_recv_packet(fd, &kept, sizeof(kept), NULL, 0, NULL, MSG_DONTWAIT);
+	if (n == -EAGAIN || n == -EINTR)
+		return 0;
+	if (n == (ssize_t)sizeof(kept))
+		questions_take(p->helper->sup, &kept);
+	else /* it has ended, or speaks nonsense */
+		p->io = sd_event_source_disable_unref(p->io);
+	return 0;
+}
+
+static int
+watch(struct process *p, pid_t pid)
+{
+	sd_event *event = p->helper->sup->event;
+	int r = sd_event_add_child(event, &p->child, pid, WEXITED, on_death, p);
+
+	if (r >= 0 && p->helper->kind == HELPER_KEEPER)
+		r = sd_event_add_io(event, &p->io, p->sock, EPOLLIN, on_packet, p);
+	return r;
 }
 
 static int
@@ -117,7 +153,7 @@ helper_exec(struct helper *h)
 	p->sock = -1;
 	r = spawn_role(&how, &pid, &p->sock);
 	if (r >= 0)
-		r = sd_event_add_child(h->sup->event, &p->child, pid, WEXITED, on_death, p);
+		r = watch(p, pid);
 	if (r < 0) {
 		process_free(p);
 		return r;
@@ -131,8 +167,12 @@ static void
 dismiss(struct helper *h)
 {
 	h->again = sd_event_source_disable_unref(h->again);
-	if (h->current != NULL)
+	if (h->current != NULL) {
+		h->current->io = sd_event_source_disable_unref(h->current->io);
 		close_fd(&h->current->sock);
+		if (h->kind == HELPER_KEEPER)
+			questions_lost(h->sup);
+	}
 	h->current = NULL;
 }
 
@@ -172,13 +212,21 @@ helpers_stop(void)
 	close_fd(&helpers[HELPER_BEACON].udp_fd);
 }
 
+int
+helpers_ask_keeper(const struct packet_keeper *question)
+{
+	const struct process *keeper = helpers[HELPER_KEEPER].current;
+
+	return keeper == NULL ? -ENOTCONN
+			      : io_send_packet(keeper->sock, question, sizeof(*question), NULL, 0,
+					       MSG_DONTWAIT);
+}
+
 void
 helpers_sweep(void)
 {
 	const struct packet_keeper p = { .type = KEEPER_SWEEP };
-	const struct process *keeper = helpers[HELPER_KEEPER].current;
 
 	/* a full socket holds enough of these: one sweep serves them all */
-	if (keeper != NULL)
-		(void)io_send_packet(keeper->sock, &p, sizeof(p), NULL, 0, MSG_DONTWAIT);
+	(void)helpers_ask_keeper(&p);
 }

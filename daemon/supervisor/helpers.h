@@ -14,5 +14,9 @@ int helpers_start(struct supervisor *sup, int udp_fd);
 int helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd);
 void helpers_stop(void);
 
+/* Sends the keeper a question. 0; -ENOTCONN: there is none just now; -EAGAIN: it is behind with
+ * others; -errno. Its answers go to questions_take(), its end to questions_lost(). */
+int helpers_ask_keeper(const struct packet_keeper *question);
+
 /* Asks the keeper to look for what dead sessions left in staging. */
 void helpers_sweep(void);

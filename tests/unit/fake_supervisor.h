@@ -13,6 +13,7 @@
 
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/renewal.h"
@@ -36,6 +37,8 @@ static struct {
 	struct house_certificate certificate;
 	const char *certificate_problem;
 	int64_t days_left;
+	int keeper_answer;          /* what helpers_ask_keeper() answers */
+	struct packet_keeper asked; /* what it was given last */
 } fake;
 
 /* n slots without a session. */
@@ -318,6 +321,13 @@ listeners_paused(const struct supervisor *sup)
 {
 	(void)sup;
 	return false;
+}
+
+int
+helpers_ask_keeper(const struct packet_keeper *question)
+{
+	fake.asked = *question;
+	return fake.keeper_answer;
 }
 
 void

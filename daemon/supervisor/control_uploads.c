@@ -1,0 +1,387 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "daemon/common/partial.h"
+#include "daemon/supervisor/control.h"
+#include "lib/clock.h"
+#include "lib/err.h"
+#include "lib/own.h"
+
+/* What the keeper knows of uploads that have not ended. It may be held by a file system that hangs:
+ * then we say that we do not know. */
+
+#define PATIENCE (2 * USEC_PER_SEC)
+/* it takes the record twice, and gives writers 2 s */
+#define DISCARD_PATIENCE (15 * USEC_PER_SEC)
+enum { ID_TEXT = 1 + 32 }; /* without the claim */
+static const char silence[] = "the keeper does not answer: it is busy, or a file system hangs";
+
+/* ---- rows ---- */
+
+json_t *
+control_upload_id(const uint64_t id[2])
+{
+	return id[0] == 0 && id[1] == 0 ? json_null()
+					: json_sprintf("u%016" PRIx64 "%016" PRIx64, id[0], id[1]);
+}
+
+/* "s412" of one that is sending it; null: none that we know. */
+static json_t *
+session_of(const struct supervisor *sup, const struct packet_kept *k)
+{
+	for (uint32_t i = 0; i < sup->boards.slots && (k->flags & KEPT_WRITING) != 0; i++) {
+		struct session *s = sessions_at(sup, i);
+
+		if (s == NULL)
+			continue;
+		sessions_refresh(s);
+		if (control_has_transfer(s) && memcmp(s->seen.resumable, k->id, sizeof(k->id)) == 0)
+			return control_id('s', s->number);
+	}
+	return json_null();
+}
+
+static int
+set_name(json_t *row, const struct packet_kept *k)
+{
+	char path[1 + sizeof(k->name)];
+
+	if (k->flags & KEPT_DAMAGED)
+		return control_set(row, "path", json_null());
+	path[0] = '/';
+	memcpy(path + 1, k->name, k->name_len);
+	return message_set_name(row, "path", path, 1 + k->name_len);
+}
+
+static const char *
+state_of(const struct packet_kept *k)
+{
+	if (k->flags & KEPT_DAMAGED)
+		return "damaged";
+	return k->flags & KEPT_WRITING ? "writing" : "waiting";
+}
+
+static json_t *
+user_of(const struct packet_kept *k)
+{
+	if (k->flags & KEPT_DAMAGED)
+		return json_null();
+	return control_text(k->user[0] != '\0' ? k->user : "anonymous");
+}
+
+static json_t *
+row_of(const struct supervisor *sup, const struct packet_kept *k)
+{
+	bool damaged = (k->flags & KEPT_DAMAGED) != 0;
+	int64_t keep_ns = (int64_t)(sup->config->uploads_keep * NSEC_PER_USEC);
+	bool known = k->last_ns > 0 && k->last_ns < INT64_MAX - keep_ns;
+	auto_json json_t *row = json_pack(
+	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id", control_upload_id(k->id), "user",
+	    user_of(k), "size", control_number_or_null(damaged ? UINT64_MAX : k->size), "held",
+	    control_number_or_null(damaged ? UINT64_MAX : k->held), "last_byte",
+	    control_time(known ? k->last_ns : 0), "expires",
+	    control_time(known ? k->last_ns + keep_ns : 0), "state", state_of(k), "session",
+	    session_of(sup, k));
+
+	if (row == NULL || set_name(row, k) < 0)
+		return NULL;
+	return take_ptr(row);
+}
+
+/* ---- list-uploads: share after share, page after page, as the peer reads ---- */
+
+struct list {
+	struct question question; /* first: tell() is given it */
+	const struct supervisor *sup;
+	struct control_pages pages;
+	json_t *unknown; /* shares whose uploads could not be told */
+	bool failed;     /* no memory for a row */
+	bool finished;
+	uint32_t share;   /* of the page that is asked for, */
+	uint64_t from[2]; /* and the first id of it */
+	uint64_t until_usec;
+};
+
+/* The next page begins there. false: that is no way forward. */
+static bool
+go_behind(struct list *l, const uint64_t id[2])
+{
+	const uint64_t next[2] = { id[0] + (id[1] == UINT64_MAX), id[1] + 1 };
+
+	if (next[0] < l->from[0] || (next[0] == l->from[0] && next[1] < l->from[1]))
+		return false;
+	memcpy(l->from, next, sizeof(l->from));
+	return true;
+}
+
+static void
+tell_row(struct question *q, const struct packet_kept *k)
+{
+	struct list *l = (struct list *)q;
+
+	l->failed |= json_array_append_new(l->pages.rows, row_of(l->sup, k)) < 0;
+	l->until_usec = clock_usec() + PATIENCE;
+	(void)go_behind(l, k->id);
+}
+
+static int
+begin_list(struct control_request *rq, struct list *l)
+{
+	l->sup = rq->sup;
+	l->question.tell = tell_row;
+	l->until_usec = clock_usec() + PATIENCE;
+	l->pages.rows = json_array();
+	l->unknown = json_array();
+	return l->pages.rows == NULL || l->unknown == NULL ? -ENOMEM : 0;
+}
+
+static int
+note_unknown(struct list *l, const char *why)
+{
+	json_t *row =
+	    json_pack("{s:o, s:o}", "root", control_text(l->sup->config->shares[l->share].root),
+		      "why", control_text(why));
+
+	return json_array_append_new(l->unknown, row) < 0 ? -ENOMEM : 0;
+}
+
+static void
+next_share(struct list *l)
+{
+	l->share++;
+	l->from[0] = l->from[1] = 0;
+	l->until_usec = clock_usec() + PATIENCE;
+}
+
+/* The keeper has told a page. */
+static int
+end_page(struct list *l)
+{
+	const struct question *q = &l->question;
+	int r = q->error < 0 ? note_unknown(l, err_text(q->error)) : 0;
+
+	l->question.answered = false;
+	if (q->error < 0 || !q->more || !go_behind(l, q->last))
+		next_share(l);
+	return r;
+}
+
+/* Of this share and those behind it nothing can be told. */
+static int
+give_up(struct list *l)
+{
+	int r = 0;
+
+	questions_forget(&l->question);
+	for (; r == 0 && l->share < l->sup->config->n_shares; l->share++)
+		r = note_unknown(l, silence);
+	return r;
+}
+
+/* Asks for the next page. Where there is no keeper just now, one is tried again later. */
+static int
+ask_page(struct list *l)
+{
+	struct packet_keeper p = { .type = KEEPER_LIST,
+				   .share = l->share,
+				   .deadline_usec = clock_usec() + PATIENCE,
+				   .id = { l->from[0], l->from[1] } };
+
+	return questions_ask(&l->question, &p);
+}
+
+/* Until there are rows to be told, or no more. CONTROL_WAIT; CONTROL_DONE; -ENOMEM. */
+static int
+gather(struct control_request *rq, struct list *l)
+{
+	int r = l->unknown == NULL ? begin_list(rq, l) : 0;
+
+	while (r == 0 && !l->finished && json_array_size(l->pages.rows) == 0) {
+		if (l->question.answered)
+			r = end_page(l);
+		else if (clock_usec() >= l->until_usec)
+			r = give_up(l);
+		else if (l->question.serial != 0 || ask_page(l) < 0)
+			return CONTROL_WAIT;
+		l->finished = l->share >= rq->sup->config->n_shares;
+	}
+	return l->failed ? -ENOMEM : r < 0 ? r : CONTROL_DONE;
+}
+
+static int
+list_uploads_step(struct control_request *rq, json_t *answer)
+{
+	struct list *l = rq->state;
+	int r = gather(rq, l);
+
+	if (r == CONTROL_DONE)
+		r = control_page(&l->pages, answer, "uploads");
+	if (r != CONTROL_DONE)
+		return r;
+	l->pages.at = 0;
+	(void)json_array_clear(l->pages.rows);
+	return l->finished ? control_set(answer, "unknown", json_incref(l->unknown)) : CONTROL_MORE;
+}
+
+static void
+list_uploads_done(void *state)
+{
+	struct list *l = state;
+
+	questions_forget(&l->question);
+	control_pages_done(&l->pages);
+	json_decref(l->unknown);
+}
+
+const struct control_verb control_list_uploads = { .state_size = sizeof(struct list),
+						   .step = list_uploads_step,
+						   .done = list_uploads_done };
+
+/* ---- one ---- */
+
+bool
+control_is_upload(const char *text)
+{
+	return text[0] == 'u';
+}
+
+/* With the claim, as its client has it, or without. */
+static int
+parse_id(const char *text, uint64_t ret[2])
+{
+	char whole[PARTIAL_ID_MAX];
+	struct staged_id id;
+	uint64_t claim;
+
+	(void)snprintf(whole, sizeof(whole), "%s%s", text,
+		       strlen(text) == ID_TEXT ? "0000000000000000" : "");
+	if (strlen(text) > PARTIAL_ID_LEN ||
+	    partial_parse_id(whole, strlen(whole), &id, &claim) < 0)
+		return -EINVAL;
+	ret[0] = id.session;
+	ret[1] = id.number;
+	return 0;
+}
+
+static void
+tell_one(struct question *q, const struct packet_kept *k)
+{
+	struct control_upload *u = (struct control_upload *)q;
+
+	json_decref(u->row);
+	u->row = row_of(u->sup, k);
+	if (u->row != NULL && control_set(u->row, "pieces", control_number(k->ranges)) < 0)
+		json_decref(take_ptr(u->row));
+}
+
+static int
+begin_one(struct control_request *rq, const char *text, enum keeper_type type, uint64_t patience,
+	  struct control_upload *u)
+{
+	u->sup = rq->sup;
+	u->question.tell = tell_one;
+	u->begun_usec = clock_usec();
+	u->until_usec = u->begun_usec + patience;
+	u->packet = (struct packet_keeper){ .type = type, .deadline_usec = u->until_usec };
+	if (parse_id(text, u->packet.id) < 0)
+		return control_refuse(rq, -FTD_E_bad_request,
+				      "an upload is u and 32 hex digits, not %s", text);
+	return 0;
+}
+
+static int
+refuse_one(struct control_request *rq, const struct control_upload *u, int r)
+{
+	if (r == -ENOENT)
+		return control_refuse(rq, -FTD_E_not_found, "there is no such unfinished upload");
+	if (r == -EBUSY)
+		return control_refuse(rq, r, "somebody writes to it and does not let go");
+	if (r == -ETIMEDOUT && u->packet.type == KEEPER_DISCARD)
+		return control_refuse(rq, -FTD_E_timeout,
+				      "%s; whether the upload is still there is not known",
+				      silence);
+	if (r == -ETIMEDOUT)
+		return control_refuse(rq, -FTD_E_timeout, "%s", silence);
+	return r;
+}
+
+/* CONTROL_DONE, and u->row is the upload; CONTROL_WAIT; or the refusal. */
+static int
+ask_one(struct control_request *rq, const char *text, enum keeper_type type, uint64_t patience,
+	struct control_upload *u)
+{
+	int r = u->begun_usec == 0 ? begin_one(rq, text, type, patience, u) : 0;
+
+	if (r < 0)
+		return r;
+	if (u->question.answered && u->question.error == 0)
+		return u->row != NULL ? CONTROL_DONE : -EBADMSG;
+	if (u->question.answered)
+		return refuse_one(rq, u, u->question.error);
+	/* what was begun and lost is not begun again: it may have happened */
+	if (clock_usec() >= u->until_usec ||
+	    (u->asked && u->question.serial == 0 && type == KEEPER_DISCARD))
+		return refuse_one(rq, u, -ETIMEDOUT);
+	if (u->question.serial == 0)
+		u->asked = questions_ask(&u->question, &u->packet) == 0;
+	return CONTROL_WAIT;
+}
+
+int
+control_show_upload(struct control_request *rq, const char *text, struct control_upload *u,
+		    json_t *answer)
+{
+	int r = ask_one(rq, text, KEEPER_SHOW, PATIENCE, u);
+
+	return r != CONTROL_DONE ? r : control_set(answer, "upload", json_incref(u->row));
+}
+
+void
+control_upload_done(struct control_upload *u)
+{
+	questions_forget(&u->question);
+	json_decref(take_ptr(u->row));
+}
+
+/* ---- upload discard ---- */
+
+struct discard {
+	struct message_str id;
+	struct control_upload upload;
+};
+
+static const struct message_field discard_fields[] = {
+	{ "id", MESSAGE_STR, offsetof(struct discard, id), CONTROL_ID_MAX, true },
+};
+
+static int
+upload_discard_step(struct control_request *rq, json_t *answer)
+{
+	struct discard *args = rq->state;
+	struct control_upload *u = &args->upload;
+	int r = ask_one(rq, args->id.data, KEEPER_DISCARD, DISCARD_PATIENCE, u);
+
+	if (r != CONTROL_DONE)
+		return r;
+	r = control_set(answer, "upload", json_incref(u->row));
+	return r < 0 ? r
+		     : control_set(answer, "elapsed_ms",
+				   control_number((clock_usec() - u->begun_usec) / USEC_PER_MSEC));
+}
+
+static void
+upload_discard_done(void *state)
+{
+	struct discard *args = state;
+
+	control_upload_done(&args->upload);
+}
+
+const struct control_verb control_upload_discard = {
+	.fields = discard_fields,
+	.n_fields = ARRAY_SIZE(discard_fields),
+	.state_size = sizeof(struct discard),
+	.step = upload_discard_step,
+	.done = upload_discard_done,
+};
