@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "daemon/supervisor/births.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/sessions.h"
@@ -25,6 +26,7 @@ struct house {
 	uint64_t serial; /* tells which house an unanswered birth waits for */
 	pid_t pid;
 	int sock;
+	struct births *births; /* through sock */
 	bool ready;
 	struct house_certificate certificate; /* of a gatehouse, when it has told */
 	sd_event_source *io, *child;
@@ -50,6 +52,7 @@ house_free(struct house *h)
 		return NULL;
 	(void)sd_event_source_disable_unref(h->io);
 	(void)sd_event_source_disable_unref(h->child);
+	h->births = births_free(h->births);
 	close_fd(&h->sock);
 	free(h);
 	return NULL;
@@ -76,17 +79,29 @@ house_is_ready(struct house *h)
 	pair_decide(p, 0);
 }
 
+/* pid 0: it failed. */
+static void
+born(const struct house *h, uint64_t connection, pid_t pid)
+{
+	if (h->kind == HOUSE_GATE)
+		gates_born(h->sup, connection, pid);
+	else
+		sessions_born(h->sup, connection, pid);
+}
+
+static void
+on_birth_failed(void *userdata, uint64_t connection)
+{
+	born(userdata, connection, 0);
+}
+
 static void
 house_said(struct house *h, const struct packet_house *m)
 {
-	int r = m->type == HOUSE_BORN ? 0 : m->error;
-
 	if (m->type == HOUSE_READY)
 		house_is_ready(h);
-	else if (h->kind == HOUSE_GATE)
-		gates_born(h->sup, m->connection, r == 0 ? m->pid : 0);
 	else
-		sessions_born(h->sup, m->connection, r == 0 ? m->pid : 0);
+		born(h, m->connection, m->type == HOUSE_BORN ? m->pid : 0);
 }
 
 /* Texts are a role's word: they end where they may, and hold nothing that moves a terminal. */
@@ -142,6 +157,7 @@ house_listen(struct house *h)
 		return 0;
 	/* it has ended, or speaks nonsense; its death is told by on_house_death() */
 	h->io = sd_event_source_disable_unref(h->io);
+	h->births = births_free(h->births);
 	close_fd(&h->sock);
 	return 0;
 }
@@ -166,7 +182,7 @@ houses_listen(struct supervisor *sup)
 
 /* Births that it never answered have failed. */
 static void
-births_failed(struct house *h)
+fail_births(struct house *h)
 {
 	if (h->kind == HOUSE_GATE)
 		gates_house_gone(h->sup, h->serial);
@@ -192,7 +208,7 @@ on_house_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 		house_free(h);
 		return 0;
 	}
-	births_failed(h);
+	fail_births(h);
 	if (sup->houses[kind] != h) { /* a former one, told to end */
 		house_free(h);
 		return 0;
@@ -231,6 +247,12 @@ house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct 
 		.started_usec = clock_usec(),
 	};
 	r = spawn_role(&how, &h->pid, &h->sock);
+	if (r >= 0) {
+		h->births =
+		    births_new(sup->event, h->sock, kind == HOUSE_GATE ? BIRTH_FDS : BIRTH_STREAM,
+			       on_birth_failed, h);
+		r = h->births == NULL ? -ENOMEM : 0;
+	}
 	if (r >= 0)
 		r = sd_event_add_child(sup->event, &h->child, h->pid, WEXITED, on_house_death, h);
 	if (r >= 0)
@@ -251,8 +273,8 @@ house_dismiss(struct house *h)
 	if (h == NULL)
 		return;
 	h->pair = NULL;
-	if (h->sock >= 0)
-		(void)shutdown(h->sock, SHUT_WR);
+	if (h->births != NULL)
+		births_finish(h->births);
 }
 
 /* --- pairs */
@@ -363,12 +385,11 @@ houses_birth(struct supervisor *sup, enum house_kind kind, const struct packet_b
 	     const int *fds, uint64_t *ret_house)
 {
 	const struct house *h = sup->houses[kind];
-	size_t n = kind == HOUSE_GATE ? BIRTH_FDS : BIRTH_STREAM;
 	int r;
 
-	if (h == NULL || h->sock < 0)
+	if (h == NULL || h->births == NULL)
 		return -ENOTCONN;
-	r = io_send_packet(h->sock, birth, sizeof(*birth), fds, n, MSG_DONTWAIT);
+	r = births_send(h->births, birth, fds);
 	if (r < 0)
 		return r;
 	*ret_house = h->serial;

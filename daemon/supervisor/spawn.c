@@ -70,16 +70,6 @@ static void __attribute__((noreturn)) exec_role(const struct spawn *how, int soc
 	_exit(ROLE_EXIT_SETUP);
 }
 
-/* As many packets may lie there as the kernel lets us: a house that has no processor for a moment is
- * behind by hundreds of births when hundreds come at once. */
-static void
-widen(int sock)
-{
-	const int most = 1 << 20; /* it takes what it allows of that */
-
-	(void)setsockopt(sock, SOL_SOCKET, SO_SNDBUF, &most, sizeof(most));
-}
-
 int
 spawn_role(const struct spawn *how, pid_t *ret_pid, int *ret_sock)
 {
@@ -92,7 +82,6 @@ spawn_role(const struct spawn *how, pid_t *ret_pid, int *ret_sock)
 		return -errno;
 	ours = pair[0];
 	theirs = pair[1];
-	widen(ours);
 	if (io_set_nonblock(ours, 1) < 0)
 		return -errno;
 	pid = fork();
