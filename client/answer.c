@@ -35,6 +35,7 @@ static const struct message_field answer_fields[] = {
 	STRING("phase", phase, 64),
 	STRING("after", after, 65536),
 	STRING("user", user, 64),
+	STRING("upload", upload, ANSWER_UPLOAD_MAX),
 	NUMBER("body", body, ANSWER_BODY_MAX),
 	NUMBER("hole", hole, INT64_MAX),
 	FLAG("more", more),
@@ -93,6 +94,27 @@ answer_done(struct answer *a)
 {
 	json_decref(a->object);
 	*a = (struct answer){ .object = NULL };
+}
+
+int
+answer_ranges(const struct answer *a, uint64_t *ret)
+{
+	const json_t *list = json_object_get(a->object, "ranges");
+	size_t n = json_array_size(list);
+	uint64_t last = 0;
+
+	if (!json_is_array(list) || n > ANSWER_RANGES_MAX)
+		return -FTD_E_bad_request;
+	for (size_t i = 0; i < 2 * n; i++) {
+		const json_t *pair = json_array_get(list, i / 2), *v = json_array_get(pair, i % 2);
+		json_int_t value = json_integer_value(v);
+
+		if (json_array_size(pair) != 2 || !json_is_integer(v) || value < 0 ||
+		    (i > 0 && (uint64_t)value <= last))
+			return -FTD_E_bad_request;
+		ret[i] = last = (uint64_t)value;
+	}
+	return (int)n;
 }
 
 bool

@@ -12,12 +12,18 @@
 
 #include "lib/message.h"
 
-enum { ANSWER_BODY_MAX = 64 << 20, ANSWER_NAME_MAX = 4095, ANSWER_ETAG_MAX = 256 };
+enum {
+	ANSWER_BODY_MAX = 64 << 20,
+	ANSWER_NAME_MAX = 4095,
+	ANSWER_ETAG_MAX = 256,
+	ANSWER_UPLOAD_MAX = 64,
+	ANSWER_RANGES_MAX = 1000
+};
 
 /* What any frame may have. Strings are borrowed from object. */
 struct answer {
 	json_t *object; /* owned */
-	struct message_str status, code, message, digest, phase, after, user;
+	struct message_str status, code, message, digest, phase, after, user, upload;
 	uint64_t id, body, hole, retry_after_ms;
 	bool more, close, unchanged;
 	uint64_t has; /* ANSWER_HAS_* */
@@ -44,6 +50,10 @@ struct entry {
 /* Takes object over, also on failure. -FTD_E_bad_request: a key has the wrong type or range. */
 int answer_decode(json_t *object, struct answer *ret);
 void answer_done(struct answer *a);
+
+/* The ranges that the server holds, ascending and apart: pairs (first, end) into ret, which holds
+ * 2 * ANSWER_RANGES_MAX numbers. Their count; -FTD_E_bad_request: they are none. */
+int answer_ranges(const struct answer *a, uint64_t *ret);
 
 bool answer_is(const struct message_str *s, const char *word);
 

@@ -17,6 +17,14 @@ content_init(struct content *c, int fd, uint64_t size, bool sparse)
 		c->data_end = size;
 }
 
+void
+content_init_part(struct content *c, int fd, uint64_t first, uint64_t end, bool sparse)
+{
+	content_init(c, fd, end, sparse);
+	c->at = first;
+	c->part = true;
+}
+
 /* Where the hole that begins at c->at ends; at itself where there is data. File systems that know
  * no holes say that all is data. */
 static uint64_t
@@ -66,7 +74,7 @@ content_next(struct content *c, void *buf, size_t max, struct content_run *ret)
 	ssize_t n;
 
 	if (c->size != CONTENT_UNKNOWN && c->at == c->size)
-		return at_end(c);
+		return c->part ? 0 : at_end(c);
 	if (c->sparse && c->at >= c->data_end) {
 		uint64_t end = hole_end(c);
 
@@ -124,5 +132,24 @@ content_digest(int fd, uint64_t size, bool sparse, enum digest_algorithm a,
 	if (r < 0)
 		return r;
 	digest_final(d, ret);
+	return 0;
+}
+
+int
+content_block(int fd, uint64_t at, size_t n, uint8_t *buf, uint8_t ret[16])
+{
+	struct content c;
+	struct content_run run;
+	size_t got = 0;
+	int r = 1;
+
+	content_init_part(&c, fd, at, at + n, false);
+	while (got < n && r > 0) {
+		r = content_next(&c, buf + got, n - got, &run);
+		got += r > 0 ? (size_t)run.len : 0;
+	}
+	if (r < 0)
+		return r;
+	digest_block(buf, n, ret);
 	return 0;
 }

@@ -76,7 +76,8 @@ get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size,
 	struct report_file file = { .name = shown,
 				    .remote = url_path(url, remote),
 				    .bytes = size,
-				    .resumed = resumed,
+				    .held = resumed,
+				    .moved = size - resumed,
 				    .usec =
 					began_usec > 0 ? clock_usec() - began_usec : NUM_UNLIMITED,
 				    .inside = inside };

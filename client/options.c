@@ -110,6 +110,17 @@ parse_positive(int (*parse)(const char *text, uint64_t *ret), const char *text, 
 }
 
 static int
+parse_connections(const char *text, uint64_t *ret)
+{
+	uint64_t value;
+
+	if (num_parse_u64(text, OPTIONS_CONNECTIONS_MAX, &value) < 0 || value == 0)
+		return -EINVAL;
+	*ret = value;
+	return 0;
+}
+
+static int
 add_glob(const char **globs, size_t *n, const char *glob)
 {
 	if (*n == OPTIONS_GLOBS_MAX)
@@ -151,6 +162,8 @@ take(struct options *o, int row, const char *text)
 		return parse_if_exists(text, &o->if_exists);
 	case OPTION_digest:
 		return parse_digest(text, &o->digest);
+	case OPTION_connections:
+		return parse_connections(text, &o->connections);
 	case OPTION_limit:
 		return parse_positive(num_parse_rate, text, &o->limit);
 	case OPTION_retry_for:

@@ -32,13 +32,14 @@ enum if_exists {
 	IF_EXISTS_KEEP_BOTH,
 	IF_EXISTS_SKIP
 };
-enum { OPTIONS_GLOBS_MAX = 64, OPTIONS_WHY_MAX = 200 };
+enum { OPTIONS_GLOBS_MAX = 64, OPTIONS_CONNECTIONS_MAX = 32, OPTIONS_WHY_MAX = 200 };
 
 struct options {
 	uint32_t given; /* OPTION_BIT of each row that was there */
 	enum if_exists if_exists;
 	enum digest_algorithm digest;
 	uint64_t limit;        /* bytes a second; NUM_UNLIMITED */
+	uint64_t connections;  /* as given */
 	uint64_t retry_usec;   /* as given */
 	uint64_t timeout_usec; /* as given */
 	const char *check;

@@ -12,7 +12,7 @@ enum { CHUNK_MIN = 16 << 10 };
 void
 pace_init(struct pace *p, uint64_t rate)
 {
-	*p = (struct pace){ .rate = rate };
+	*p = (struct pace){ .rate = rate, .lock = PTHREAD_MUTEX_INITIALIZER };
 }
 
 size_t
@@ -41,13 +41,16 @@ sleep_until(uint64_t usec)
 int
 pace_spend(struct pace *p, uint64_t n)
 {
-	uint64_t now;
+	uint64_t now, until;
 
 	if (p->rate == NUM_UNLIMITED)
 		return 0;
 	now = clock_usec();
+	(void)pthread_mutex_lock(&p->lock);
 	if (p->ahead_usec < now)
 		p->ahead_usec = now;
 	p->ahead_usec += (uint64_t)((double)n * (double)USEC_PER_SEC / (double)p->rate);
-	return sleep_until(p->ahead_usec);
+	until = p->ahead_usec;
+	(void)pthread_mutex_unlock(&p->lock);
+	return sleep_until(until);
 }

@@ -1,11 +1,14 @@
-/* Keeps to a rate on this end: whoever moves bytes waits here until they are allowed. */
+/* Keeps to a rate on this end: whoever moves bytes waits here until they are allowed, threads that
+ * share a rate one after the other. */
 #pragma once
 
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct pace {
-	uint64_t rate;       /* bytes a second, NUM_UNLIMITED */
+	uint64_t rate; /* bytes a second, NUM_UNLIMITED */
+	pthread_mutex_t lock;
 	uint64_t ahead_usec; /* monotonic time up to which the rate is used up */
 };
 

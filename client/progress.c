@@ -279,3 +279,12 @@ progress_phase(struct progress *p, const char *phase)
 	p->phase = phase;
 	(void)pthread_mutex_unlock(&p->lock);
 }
+
+void
+progress_at(struct progress *p, uint64_t done)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	p->total.done = p->total.done - p->file.done + done;
+	p->file.done = done;
+	(void)pthread_mutex_unlock(&p->lock);
+}

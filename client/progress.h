@@ -48,6 +48,8 @@ void progress_expect(struct progress *p, uint64_t bytes, uint64_t files);
 /* The next file; bytes of it are there already (resumed). name is escaped. */
 void progress_file(struct progress *p, const char *name, uint64_t size, uint64_t held);
 void progress_moved(struct progress *p, uint64_t n);
+/* Of the file done bytes are at the other end, whatever was thought before. */
+void progress_at(struct progress *p, uint64_t done);
 /* A word for what happens while no bytes move ("checking blocks"); NULL: bytes move again. */
 void progress_phase(struct progress *p, const char *phase);
 

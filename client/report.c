@@ -104,6 +104,8 @@ report_summary(struct report *r)
 		set_count(o, "failed", r->failed);
 		set_count(o, "skipped", r->skipped);
 		set_count(o, "bytes", r->bytes);
+		set_count(o, "moved", r->moved);
+		set_count(o, "held", r->held);
 		set_count(o, "ms", usec / USEC_PER_MSEC);
 		set_count(o, "exit", (uint64_t)report_status(r));
 		report_json(r, o);
@@ -112,7 +114,7 @@ report_summary(struct report *r)
 	if (r->quiet || r->ok + r->failed + r->skipped < 2)
 		return;
 	n = snprintf(text, sizeof(text), "total  %ju files, %s in %s", (uintmax_t)r->ok,
-		     num_format_size(r->bytes, size), num_format_elapsed(usec, elapsed));
+		     num_format_size(r->moved, size), num_format_elapsed(usec, elapsed));
 	if (r->skipped > 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", %ju skipped",
 			      (uintmax_t)r->skipped);
@@ -122,22 +124,23 @@ report_summary(struct report *r)
 	line(r, text);
 }
 
-/* "name  1.2 GiB in 0:14 (88.0 MiB/s)" */
+/* "name  1.2 GiB in 0:14 (88.0 MiB/s)", with "(8.0 MiB moved)" where the rest was there before. */
 static void
 tell_file(struct report *r, const struct report_file *f)
 {
-	char name[SHOWN_MAX], text[2 * SHOWN_MAX];
+	char name[SHOWN_MAX], text[2 * SHOWN_MAX], part[NUM_TEXT_MAX + 16] = "";
 	char size[NUM_TEXT_MAX], elapsed[NUM_TEXT_MAX], rate[NUM_TEXT_MAX];
-	uint64_t moved = f->bytes - f->resumed;
 
 	(void)text_escape(name, sizeof(name), f->name, strlen(f->name));
+	if (f->held > 0)
+		(void)snprintf(part, sizeof(part), " (%s moved)", num_format_size(f->moved, size));
 	(void)num_format_size(f->bytes, size);
 	if (f->usec == NUM_UNLIMITED || f->usec < USEC_PER_SEC) {
-		(void)snprintf(text, sizeof(text), "%s  %s", name, size);
+		(void)snprintf(text, sizeof(text), "%s  %s%s", name, size, part);
 	} else {
 		(void)num_format_size(
-		    (uint64_t)((double)moved * (double)USEC_PER_SEC / (double)f->usec), rate);
-		(void)snprintf(text, sizeof(text), "%s  %s in %s (%s/s)", name, size,
+		    (uint64_t)((double)f->moved * (double)USEC_PER_SEC / (double)f->usec), rate);
+		(void)snprintf(text, sizeof(text), "%s  %s%s in %s (%s/s)", name, size, part,
 			       num_format_elapsed(f->usec, elapsed), rate);
 	}
 	line(r, text);
@@ -149,7 +152,9 @@ report_file(struct report *r, const struct report_file *f)
 	json_t *o;
 
 	r->ok++;
-	r->bytes += f->bytes - f->resumed;
+	r->bytes += f->bytes;
+	r->moved += f->moved;
+	r->held += f->held;
 	if (r->quiet && !r->json)
 		return;
 	if (!r->json) {
@@ -161,7 +166,8 @@ report_file(struct report *r, const struct report_file *f)
 	set_name(o, "name", f->name);
 	set_name(o, "remote", f->remote);
 	set_count(o, "bytes", f->bytes);
-	set_count(o, "resumed_from", f->resumed);
+	set_count(o, "held", f->held);
+	set_count(o, "moved", f->moved);
 	if (f->digest != NULL)
 		(void)json_object_set_new(o, "digest", json_string(f->digest));
 	if (f->usec != NUM_UNLIMITED)

@@ -18,7 +18,8 @@ struct report {
 	const char *op;
 	bool quiet, verbose, json;
 	struct progress progress;
-	uint64_t ok, failed, skipped, bytes;
+	uint64_t ok, failed, skipped;
+	uint64_t bytes, moved, held; /* as of struct report_file, summed */
 	uint64_t began_usec;
 	int status;     /* of the first failure */
 	bool differing; /* failures for different reasons */
@@ -27,12 +28,14 @@ struct report {
 
 /* A file that was moved. */
 struct report_file {
-	const char *name;        /* here */
-	const char *remote;      /* there */
-	const char *digest;      /* NULL: none known */
-	uint64_t bytes, resumed; /* of the file; of them, not moved again */
-	uint64_t usec;           /* NUM_UNLIMITED: not known (many were under way) */
-	bool inside;             /* of a tree: not worth a line of its own beside moving lines */
+	const char *name;   /* here */
+	const char *remote; /* there */
+	const char *digest; /* NULL: none known */
+	uint64_t bytes;     /* of the file */
+	uint64_t held;      /* of them, those that were at the other end before */
+	uint64_t moved;     /* over the wire, those that went twice counted twice */
+	uint64_t usec;      /* NUM_UNLIMITED: not known (many were under way) */
+	bool inside;        /* of a tree: not worth a line of its own beside moving lines */
 };
 
 /* op: the command's name. moves: it moves files, so that progress and a summary make sense. */

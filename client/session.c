@@ -223,6 +223,13 @@ session_send_piece(struct session *s, json_t *frame, const void *body, size_t le
 }
 
 int
+session_send_void(struct session *s, struct failure *f)
+{
+	return session_send_piece(
+	    s, json_pack("{s:s, s:s}", "status", "error", "code", "cancelled"), NULL, 0, f);
+}
+
+int
 session_ask(struct session *s, json_t *request, struct answer *ret, struct failure *f)
 {
 	int r;

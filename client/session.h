@@ -61,6 +61,8 @@ int session_send_body(struct session *s, const void *body, size_t len, struct fa
 /* A frame that continues an upload, and its bytes: no id. Takes frame over. */
 int session_send_piece(struct session *s, json_t *frame, const void *body, size_t len,
 		       struct failure *f);
+/* Ends the pieces so that nothing comes of them. */
+int session_send_void(struct session *s, struct failure *f);
 
 /* The next frame that is neither "working" nor "notice". The caller answer_done()s it. */
 int session_receive(struct session *s, struct answer *ret, struct failure *f);

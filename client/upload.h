@@ -15,9 +15,10 @@
 
 enum {
 	UPLOAD_AHEAD = 1000,
-	UPLOAD_SMALL = 1 << 20,      /* up to here a file is one frame */
-	UPLOAD_PIECE = 256 << 10,    /* above, pieces of this size */
-	UPLOAD_ASK_ABOVE = 64 << 20, /* from here on the server is asked before anything is sent */
+	UPLOAD_SMALL = 1 << 20,   /* up to here a file is one frame */
+	UPLOAD_PIECE = 256 << 10, /* above, pieces of this size */
+	UPLOAD_LARGE = 64 << 20,  /* from here on client/large.h */
+	UPLOAD_PATH_MAX = PATH_BYTES_MAX + 2,
 };
 
 /* What one operand of the command line names. */
@@ -38,6 +39,7 @@ struct upload_item {
 	char *path; /* below the source, "" the source itself; owned */
 	struct stat st;
 	uint64_t began_usec, size;
+	uint64_t held, moved; /* of a large one: what was there before; bytes that were sent */
 	char digest[DIGEST_TEXT_MAX];
 	bool voided;        /* ended by us, and told */
 	struct failure why; /* why.again: the server wants to be asked later */
@@ -54,6 +56,7 @@ struct upload {
 	struct upload_queue redo; /* to be repeated */
 	bool queued;              /* the item that is sent now is, or was, in sent */
 	bool parents;             /* uploads make the directories they need */
+	bool whole_only;          /* the server does not resume */
 	uint64_t sending_id;      /* of the upload whose pieces are on the way; 0: none */
 	uint64_t refused_id;      /* of the upload that was refused last */
 	uint64_t times_refused;   /* directories whose times could not be set */
@@ -76,6 +79,24 @@ int upload_settle(struct upload *u);
 enum { UPLOAD_NAME_MAX = 2 * PATH_BYTES_MAX + 2 };
 char *upload_name(char *dst, const struct upload_source *source, const char *path);
 
+/* ---- client/upload_request.c: what stands in front of a content ---- */
+
+/* What the server is told of a file. */
+struct upload_facts {
+	const char *filename;  /* there, with the slash in front */
+	uint64_t size;         /* CONTENT_UNKNOWN: a pipe */
+	const struct stat *st; /* here */
+	bool parents;
+};
+
+/* "upload" or "upload-begin" without what they say of the content; NULL without memory. */
+json_t *upload_request(const char *opt, const struct options *o, const struct upload_facts *facts);
+/* The request for a directory or its times; NULL without memory. */
+json_t *upload_directory_request(const struct upload_item *item);
+/* The wire name of the item. -FTD_E_bad_name: it is too long. */
+int upload_remote_name(const struct upload_item *item, char dst[UPLOAD_PATH_MAX]);
+int64_t upload_mtime_ns(const struct stat *st);
+
 /* ---- client/upload_send.c: one request to the wire ---- */
 
 /* Sends item and appends it to u->sent. careful: asks first, with the digest.
@@ -83,6 +104,31 @@ char *upload_name(char *dst, const struct upload_source *source, const char *pat
  * negative with any other scope: the connection failed, and item is in u->sent or was answered
  * already. */
 int upload_send(struct upload *u, struct upload_item *item, bool careful, struct failure *f);
+
+/* What is sent of one file. */
+struct upload_sending {
+	struct upload *u;
+	struct upload_item *item;
+	int fd;
+	uint64_t size; /* CONTENT_UNKNOWN: a pipe */
+	bool sparse;
+	char path[UPLOAD_PATH_MAX]; /* there */
+	struct upload_facts facts;
+};
+
+/* From here on the server may hear of the item, so an answer to it may come. */
+void upload_queue(struct upload *u, struct upload_item *item);
+/* n bytes were sent: waits as --limit wants it. */
+int upload_moved(struct upload *u, uint64_t n, struct failure *f);
+/* r is why a file here cannot be read. */
+int upload_local_failure(int r, struct failure *f);
+
+/* ---- client/upload_pieces.c ---- */
+
+/* As upload_send(), in pieces. */
+int upload_pieces(struct upload_sending *s, bool careful, struct failure *f);
+
+/* ---- client/upload_answer.c: what comes back ---- */
 
 /* Takes in the answers that have come. 0 or negative (f): the connection failed. */
 int upload_poll(struct upload *u, struct failure *f);
@@ -93,6 +139,10 @@ int upload_answer(struct upload *u, struct failure *f);
 /* The answer to the oldest request is a (NULL: the failure f). 0 or negative (f): the connection
  * failed. */
 int upload_taken(struct upload *u, const struct answer *a, struct failure *f);
+
+/* Tells how an item has ended. */
+void upload_accepted(struct upload *u, const struct upload_item *item, const struct answer *a);
+void upload_refused(struct upload *u, struct upload_item *item, const struct failure *f);
 
 void upload_append(struct upload_queue *q, struct upload_item *item);
 struct upload_item *upload_take(struct upload_queue *q);

@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from cutter import Cutter
 import harness
 from harness import PATIENCE
 import wire
@@ -275,57 +276,6 @@ def test_a_tree_skips_what_is_there(ftd, local):
 
 # --- lost connections
 
-class Cutter:
-    """Passes bytes on to a server, and cuts each connection after some of them (down: to the client)."""
-
-    def __init__(self, port, cuts, up=False, delay=0):
-        self.target, self.cuts, self.up, self.delay = port, list(cuts), up, delay
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port, self.connections, self.socks = self.listener.getsockname()[1], 0, []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            budget = self.cuts.pop(0) if self.cuts else None
-            server = socket.create_connection(("127.0.0.1", self.target))
-            self.socks += [client, server]
-            for a, b, n in ((client, server, budget if self.up else None), (server, client, None if self.up else budget)):
-                threading.Thread(target=self._pass, args=(a, b, n, (client, server)), daemon=True).start()
-
-    def _pass(self, a, b, budget, both):
-        try:
-            while data := a.recv(1 << 20):
-                time.sleep(self.delay)
-                if budget is not None and len(data) >= budget:
-                    b.sendall(data[:budget])
-                    break
-                budget = budget - len(data) if budget is not None else None
-                b.sendall(data)
-        except OSError:
-            pass
-        for sock in both:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-        for sock in self.socks:
-            sock.close()
-
-    def url(self, path):
-        return f"ft://127.0.0.1:{self.port}{path}"
-
-
 def test_an_interrupted_download_goes_on_where_it_was(ftd, local):
     data = noise(24 * MIB)
     (ftd.root / "x").write_bytes(data)
@@ -338,7 +288,7 @@ def test_an_interrupted_download_goes_on_where_it_was(ftd, local):
     done = ftd.ft("get", "--json", f"{ftd.url}/x", local / "x")
     assert (local / "x").read_bytes() == data
     last = [e for e in events(done) if e["ev"] == "done"][0]
-    assert last["resumed_from"] == held
+    assert last["held"] == held
     assert os.listdir(local) == ["x"]
 
 
@@ -348,7 +298,7 @@ def test_held_bytes_are_compared_by_content(ftd, local):
     (local / ".ft-x.part").write_bytes(data[: 9 * MIB] + b"?" + data[9 * MIB + 1 : 20 * MIB])
     done = ftd.ft("get", "--json", f"{ftd.url}/x", local / "x")
     assert (local / "x").read_bytes() == data
-    assert [e for e in events(done) if e["ev"] == "done"][0]["resumed_from"] == 8 * MIB
+    assert [e for e in events(done) if e["ev"] == "done"][0]["held"] == 8 * MIB
     (local / ".ft-x.part").write_bytes(noise(30 * MIB, 9))  # longer, and all of it wrong
     (local / "x").unlink()
     ftd.ft("get", f"{ftd.url}/x", local / "x")
@@ -362,7 +312,7 @@ def test_a_part_that_is_whole_is_not_fetched_again(ftd, local):
         (local / ".ft-x.part").write_bytes(held)
         done = ftd.ft("get", "--json", f"{ftd.url}/x", local / "x")
         assert (local / "x").read_bytes() == data
-        assert [e for e in events(done) if e["ev"] == "done"][0]["resumed_from"] == len(data)
+        assert [e for e in events(done) if e["ev"] == "done"][0]["held"] == len(data)
 
 
 def test_a_lost_connection_is_made_anew(ftd, local):

@@ -129,12 +129,50 @@ refusals_become_failures(void **state)
 	}
 }
 
+static int
+ranges_of(const char *text, uint64_t *ret)
+{
+	struct answer a;
+	int r;
+
+	assert_int_equal(answer_decode(parse(text), &a), 0);
+	r = answer_ranges(&a, ret);
+	answer_done(&a);
+	return r;
+}
+
+static void
+reads_ranges(void **state)
+{
+	static const char *const bad[] = {
+		"{\"status\":\"ok\"}",
+		"{\"status\":\"ok\",\"ranges\":5}",
+		"{\"status\":\"ok\",\"ranges\":[5]}",
+		"{\"status\":\"ok\",\"ranges\":[[5]]}",
+		"{\"status\":\"ok\",\"ranges\":[[5,6,7]]}",
+		"{\"status\":\"ok\",\"ranges\":[[5,5]]}",
+		"{\"status\":\"ok\",\"ranges\":[[-5,5]]}",
+		"{\"status\":\"ok\",\"ranges\":[[0,5],[5,9]]}",
+		"{\"status\":\"ok\",\"ranges\":[[7,9],[0,5]]}",
+		"{\"status\":\"ok\",\"ranges\":[[0,\"5\"]]}",
+	};
+	uint64_t n[2 * ANSWER_RANGES_MAX];
+
+	(void)state;
+	assert_int_equal(ranges_of("{\"status\":\"ok\",\"ranges\":[]}", n), 0);
+	assert_int_equal(ranges_of("{\"status\":\"ok\",\"ranges\":[[0,5],[7,9]]}", n), 2);
+	assert_true(n[0] == 0 && n[1] == 5 && n[2] == 7 && n[3] == 9);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(ranges_of(bad[i], n), -FTD_E_bad_request);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reads_an_answer),
 		cmocka_unit_test(refuses_what_is_no_answer),
+		cmocka_unit_test(reads_ranges),
 		cmocka_unit_test(reads_an_entry_with_any_name),
 		cmocka_unit_test(takes_an_unknown_type_for_something_else),
 		cmocka_unit_test(refusals_become_failures),

@@ -1,0 +1,267 @@
+"""ft loses not a byte: large files that are cut, killed, stopped, changed and taken over, over one connection and several,
+in both directions, in plain text and over TLS."""
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cutter import Cutter
+import harness
+from harness import PATIENCE, until
+
+MIB = 1 << 20
+BLOCK = 8 * MIB
+LARGE = 64 * MIB
+FULL = os.environ.get("FTD_FULL") == "1"
+
+
+@pytest.fixture
+def local(tmp_path):
+    return tmp_path
+
+
+def noise(size, seed=1):
+    return random.Random(seed).randbytes(size)
+
+
+def events(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def last(done, ev="done"):
+    return [e for e in events(done) if e["ev"] == ev][-1]
+
+
+def start(*args, **more):
+    return subprocess.Popen([str(a) for a in (harness.FT, *args)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **more)
+
+
+def end(process, status):
+    out, errors = process.communicate(timeout=60 * PATIENCE)
+    assert process.returncode == status, (process.returncode, errors)
+    return out, errors
+
+
+def held(ftd):
+    """Bytes of unfinished uploads on the server's disk."""
+    uploads = ftd.root / ".ftd/uploads"
+    parts = [p for p in uploads.glob("*") if not p.suffix] if uploads.exists() else []
+    return sum(p.stat().st_blocks * 512 for p in parts)
+
+
+def quiet(ftd):
+    until(lambda: not ftd.sessions(), what="the end of the sessions")
+
+
+# --- uploads
+
+@pytest.mark.parametrize("size", [5 * MIB, LARGE + 12345])
+def test_an_upload_that_is_cut_goes_on(ftd, local, size):
+    data, rng = noise(size), random.Random(3)
+    (local / "x").write_bytes(data)
+    cuts = [rng.randrange(1, size // 2) for _ in range(3)]
+    with Cutter(ftd.port, cuts, up=True) as cutter:
+        ftd.ft("put", "--retry-for", "30s", local / "x", cutter.url("/x"))
+        assert cutter.connections == 4
+        if size >= LARGE:  # what had arrived was not sent again
+            assert cutter.up_bytes < size + MIB
+    assert (ftd.root / "x").read_bytes() == data
+    quiet(ftd)
+    assert held(ftd) == 0
+
+
+def test_a_second_run_goes_on_by_itself(ftd, local):
+    data = noise(LARGE + 5)
+    (local / "x").write_bytes(data)
+    with Cutter(ftd.port, [40 * MIB], up=True) as cutter:
+        done = ftd.ft("put", local / "x", cutter.url("/x"), check=False)
+        assert done.returncode == 10, done.stderr
+    assert not (ftd.root / "x").exists() and sorted(os.listdir(local)) == ["x"]
+    quiet(ftd)
+    with Cutter(ftd.port, []) as cutter:
+        done = ftd.ft("put", "--json", "-v", local / "x", cutter.url("/x"))
+        assert cutter.up_bytes < 26 * MIB
+    assert (ftd.root / "x").read_bytes() == data
+    assert last(done)["held"] + last(done)["moved"] == len(data) and last(done)["held"] > 38 * MIB
+    assert "bytes are there already" in done.stderr
+    assert last(done, "summary")["held"] == last(done)["held"]
+
+
+def test_what_is_held_is_compared_by_content(ftd, local):
+    data = noise(LARGE)
+    (local / "x").write_bytes(data)
+    with Cutter(ftd.port, [50 * MIB], up=True) as cutter:
+        assert ftd.ft("put", local / "x", cutter.url("/x"), check=False).returncode == 10
+    quiet(ftd)
+    (part,) = [p for p in (ftd.root / ".ftd/uploads").iterdir() if not p.suffix]
+    with open(part, "r+b") as file:  # the disk there has lost something
+        file.seek(BLOCK + 17)
+        file.write(b"?")
+    done = ftd.ft("put", "--json", local / "x", f"{ftd.url}/x")
+    assert (ftd.root / "x").read_bytes() == data
+    assert 40 * MIB < last(done)["held"] < 43 * MIB
+
+
+def test_a_lost_receipt_is_asked_for_again(ftd, local):
+    data = noise(LARGE)
+    (local / "x").write_bytes(data)
+    (ftd.root / "x").write_bytes(b"old")
+    with Cutter(ftd.port, [], up=False) as cutter:
+        process = start("put", "--json", "--retry-for", "30s", "--limit", "100M", local / "x", cutter.url("/x"))
+        until(lambda: cutter.up_bytes > LARGE, what="the last byte")
+        cutter.cut_all()
+        end(process, 0)
+    assert (ftd.root / "x").read_bytes() == data
+
+
+@pytest.mark.parametrize("how", ["fail", "keep-both"])
+def test_a_published_file_is_not_published_twice(ftd, local, how):
+    data = noise(LARGE)
+    (local / "x").write_bytes(data)
+    with Cutter(ftd.port, [1500]) as cutter:  # the receipt is cut
+        ftd.ft("put", "--if-exists", how, "--retry-for", "30s", local / "x", cutter.url("/x"))
+    assert [p.name for p in ftd.root.iterdir() if p.is_file()] == ["x"]
+    assert (ftd.root / "x").read_bytes() == data
+
+
+def test_a_source_that_changes_is_sent_anew(ftd, local):
+    (local / "x").write_bytes(noise(LARGE))
+    new = noise(LARGE + MIB, 2)
+    process = start("put", "--limit", "60M", local / "x", f"{ftd.url}/x")
+    until(lambda: held(ftd) > 8 * MIB, what="some bytes")
+    (local / "x").write_bytes(new)
+    _, errors = end(process, 0)
+    assert "starting anew" in errors
+    assert (ftd.root / "x").read_bytes() == new
+    assert held(ftd) == 0
+
+
+def test_a_source_that_changed_between_two_runs(ftd, local):
+    (local / "x").write_bytes(noise(LARGE))
+    with Cutter(ftd.port, [30 * MIB], up=True) as cutter:
+        assert ftd.ft("put", local / "x", cutter.url("/x"), check=False).returncode == 10
+    new = noise(LARGE, 2)
+    (local / "x").write_bytes(new)
+    done = ftd.ft("put", "--json", local / "x", f"{ftd.url}/x")
+    assert (ftd.root / "x").read_bytes() == new and last(done)["held"] == 0
+
+
+def test_the_session_is_killed(ftd, local):
+    data = noise(LARGE + 1)
+    (local / "x").write_bytes(data)
+    process = start("put", "--retry-for", "60s", "--limit", "60M", local / "x", f"{ftd.url}/x")
+    for least in (8, 24):
+        until(lambda: held(ftd) > least * MIB and ftd.sessions(), what="some bytes")
+        os.kill(ftd.sessions()[0]["pid"], signal.SIGKILL)
+    end(process, 0)
+    assert (ftd.root / "x").read_bytes() == data
+
+
+def test_the_daemon_is_restarted(ftd, local):
+    data = noise(LARGE + 1)
+    (local / "x").write_bytes(data)
+    process = start("put", "--retry-for", "60s", "--limit", "40M", local / "x", f"{ftd.url}/x")
+    until(lambda: held(ftd) > 16 * MIB, what="some bytes")
+    ftd.kill()
+    ftd.start()
+    end(process, 0)
+    assert (ftd.root / "x").read_bytes() == data
+
+
+def test_ft_is_killed_and_run_again(ftd, local):
+    data = noise(LARGE + 1)
+    (local / "x").write_bytes(data)
+    process = start("put", "--limit", "40M", local / "x", f"{ftd.url}/x")
+    until(lambda: held(ftd) > 24 * MIB, what="some bytes")
+    process.kill()
+    process.communicate()
+    done = ftd.ft("put", "--json", local / "x", f"{ftd.url}/x")
+    assert (ftd.root / "x").read_bytes() == data
+    assert last(done)["held"] > 16 * MIB
+
+
+@pytest.mark.parametrize("verb", ["put", "get"])
+def test_ctrl_c_and_the_command_that_goes_on(ftd, local, verb):
+    data = noise(LARGE + 1)
+    here, there = local / "it's x", ftd.root / "x"
+    (here if verb == "put" else there).write_bytes(data)
+    args = [verb, "--limit", "40M", "--json", *([here, f"{ftd.url}/x"] if verb == "put" else [f"{ftd.url}/x", here])]
+    process = start(*args)
+    part = local / ".ft-it's x.part"
+    until(lambda: held(ftd) > 16 * MIB or (part.exists() and part.stat().st_size > 16 * MIB), what="some bytes")
+    process.send_signal(signal.SIGINT)
+    _, errors = end(process, 10)
+    command = [line for line in errors.splitlines() if line.startswith("to go on: ft ")][0][len("to go on: "):]
+    words = shlex.split(command.replace("\\\\", "\\"))
+    done = harness.run(harness.FT, *words[1:])
+    assert here.read_bytes() == there.read_bytes() == data
+    assert last(done)["held"] >= 8 * MIB
+
+
+def test_two_at_one_target(ftd, local):
+    data = noise(LARGE + 1)
+    (local / "x").write_bytes(data)
+    args = ["put", "--retry-for", "60s", "--limit", "30M", local / "x", f"{ftd.url}/x"]
+    first = start(*args)
+    until(lambda: held(ftd) > 8 * MIB, what="some bytes")
+    second = start(*args)
+    _, errors = end(first, 14)
+    assert "took the upload over" in errors
+    end(second, 0)
+    assert (ftd.root / "x").read_bytes() == data
+
+
+def test_several_connections_with_cuts(ftd, local):
+    data, rng = noise(100 * MIB), random.Random(5)
+    (local / "x").write_bytes(data)
+    cuts = [rng.randrange(MIB, 20 * MIB) for _ in range(6)]
+    with Cutter(ftd.port, cuts, up=True) as cutter:
+        done = ftd.ft("put", "-j", "4", "--json", "--retry-for", "60s", local / "x", cutter.url("/x"))
+        assert cutter.connections > 6
+    assert (ftd.root / "x").read_bytes() == data
+    steps = [e["bytes"] for e in events(done) if e["ev"] == "progress"]
+    assert all(n <= len(data) for n in steps)
+
+
+def test_several_connections_are_used(ftd, local):
+    data = noise(LARGE)
+    (local / "x").write_bytes(data)
+    with Cutter(ftd.port, []) as cutter:
+        done = ftd.ft("put", "-j", "3", "--json", local / "x", cutter.url("/x"))
+        assert cutter.connections == 3
+    assert (ftd.root / "x").read_bytes() == data
+    assert last(done)["moved"] == len(data)
+
+
+def test_a_sparse_file_in_parts(ftd, local):
+    with open(local / "x", "wb") as file:
+        file.truncate(200 * MIB)
+        file.seek(77 * MIB + 5)
+        file.write(noise(3 * MIB))
+    for args in ([], ["-j", "3"]):
+        done = ftd.ft("put", "--json", *args, local / "x", f"{ftd.url}/y{len(args)}")
+        there = ftd.root / f"y{len(args)}"
+        assert there.read_bytes() == (local / "x").read_bytes()
+        assert there.stat().st_blocks * 512 < 8 * MIB and last(done)["moved"] < 8 * MIB
+
+
+def test_the_digest_that_is_wanted(ftd, local):
+    data = noise(LARGE)
+    (local / "x").write_bytes(data)
+    for args, says in (([], "blocks:"), (["--digest", "sha256"], harness.wire.digest(data, "sha256"))):
+        assert last(ftd.ft("put", "--json", *args, local / "x", f"{ftd.url}/x"))["digest"].startswith(says)
+    assert (ftd.root / "x").read_bytes() == data
+
+
+def test_a_pipe_cannot_be_resumed(ftd):
+    with Cutter(ftd.port, [3 * MIB], up=True) as cutter:
+        done = subprocess.run([harness.FT, "put", "--retry-for", "30s", "-", cutter.url("/x")], input=noise(9 * MIB),
+                              capture_output=True, timeout=60 * PATIENCE, check=False)
+    assert done.returncode == 10 and b"cannot be read again" in done.stderr, done.stderr
+    assert not (ftd.root / "x").exists()
