@@ -1,7 +1,6 @@
 #include "client/lanes.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
@@ -10,29 +9,84 @@
 #include "lib/clock.h"
 #include "lib/own.h"
 
+enum {
+	WORTH_IT = 64 << 20, /* bytes that are worth a second connection */
+	RUN_MAX = 64 << 20,
+	RUNS_EACH = 4, /* so that all end at about the same time */
+};
 #define LOOK_USEC (100 * USEC_PER_MSEC)
 
 struct lane {
+	struct lanes *all;
 	pthread_t thread;
 	bool running;
-	struct client *client;
-	lanes_fn work;
-	void *userdata;
 	struct session session;
 	int r;
 	struct failure failure;
 };
 
+/* ---- the work of one */
+
+static bool
+take(struct lanes *l, struct blocks_run *ret)
+{
+	int r;
+
+	(void)pthread_mutex_lock(&l->lock);
+	r = l->stop ? 0 : blocks_take(l->blocks, l->run_max, ret);
+	(void)pthread_mutex_unlock(&l->lock);
+	return r > 0;
+}
+
+static bool
+may_pass(const struct failure *f)
+{
+	return f->scope == FAILURE_CONNECTION || f->again;
+}
+
+/* What is missing of the run is seen when all is planned anew. Where there are other connections
+ * this one is replaced meanwhile. */
+static int
+replace(struct lanes *l, struct session *s, int r, struct failure *f)
+{
+	(void)pthread_mutex_lock(&l->lock);
+	l->lost = *f;
+	(void)pthread_mutex_unlock(&l->lock);
+	if (l->n == 1)
+		return r;
+	return f->scope == FAILURE_CONNECTION ? session_again(s, f) : 0;
+}
+
+static int
+work(struct lanes *l, struct session *s, struct failure *f)
+{
+	void *worker = l->ops->begin(s, l->userdata);
+	struct blocks_run run;
+	int r = worker != NULL ? 0 : failure_connection(f, -ENOMEM);
+
+	while (r == 0 && take(l, &run)) {
+		r = l->ops->move(worker, &run, f);
+		if (r < 0 && may_pass(f))
+			r = replace(l, s, r, f);
+	}
+	l->ops->end(worker);
+	if (r > 0 || (r < 0 && !may_pass(f)))
+		l->stop = true;
+	return r < 0 ? r : 0;
+}
+
+/* ---- those beyond the first */
+
 /* A session to the same server as the same user; nobody is asked anything again. */
 static int
 prepare(struct lane *l)
 {
-	const struct session *first = &l->client->session;
-	const struct secret *password = &first->auth.password;
+	struct client *c = l->all->client;
+	const struct secret *password = &c->session.auth.password;
 
-	session_init(&l->session, &l->client->options, &l->client->report);
-	l->session.url = first->url;
-	l->session.auth.password_from = first->auth.password_from;
+	session_init(&l->session, &c->options, &c->report);
+	l->session.url = c->session.url;
+	l->session.auth.password_from = c->session.auth.password_from;
 	if (password->text == NULL)
 		return 0;
 	return secret_set(&l->session.auth.password, password->text, password->len);
@@ -43,10 +97,10 @@ run(void *userdata)
 {
 	struct lane *l = userdata;
 
-	if (session_open(&l->session, &l->session.url, &l->failure) < 0)
-		report_note(&l->client->report, "one connection less: %s", l->failure.text);
+	if (session_open(&l->session, &l->session.url, &l->failure) == 0)
+		l->r = work(l->all, &l->session, &l->failure);
 	else
-		l->r = l->work(&l->session, l->userdata, &l->failure);
+		report_note(l->session.report, "one connection less: %s", l->failure.text);
 	return NULL;
 }
 
@@ -78,6 +132,8 @@ join(struct lane *l)
 	} while (pthread_clockjoin_np(l->thread, NULL, CLOCK_MONOTONIC, &until) == ETIMEDOUT);
 }
 
+/* ---- all */
+
 /* Of several failures one is told: what stops all, then what would come again. */
 static int
 weight(int r, const struct failure *f)
@@ -86,31 +142,64 @@ weight(int r, const struct failure *f)
 		return 0;
 	if (f->scope == FAILURE_STOP)
 		return 3;
-	return f->scope == FAILURE_ITEM && !f->again ? 2 : 1;
+	return may_pass(f) ? 1 : 2;
 }
 
-int
-lanes_run(struct client *c, unsigned n, lanes_fn work, void *userdata, struct failure *f)
+static int
+run_all(struct lanes *l, struct failure *f)
 {
-	auto_free struct lane *lanes = n > 1 ? calloc(n - 1, sizeof(*lanes)) : NULL;
+	auto_free struct lane *more = l->n > 1 ? calloc(l->n - 1, sizeof(*more)) : NULL;
 	int r;
 
-	for (unsigned i = 0; lanes != NULL && i < n - 1; i++) {
-		lanes[i] = (struct lane){ .client = c, .work = work, .userdata = userdata };
-		if (prepare(&lanes[i]) == 0)
-			start(&lanes[i]);
+	for (unsigned i = 0; more != NULL && i < l->n - 1; i++) {
+		more[i].all = l;
+		if (prepare(&more[i]) == 0)
+			start(&more[i]);
 	}
-	r = work(&c->session, userdata, f);
-	for (unsigned i = 0; lanes != NULL && i < n - 1; i++) {
-		struct lane *l = &lanes[i];
-
-		if (l->running)
-			join(l);
-		session_done(&l->session);
-		if (weight(l->r, &l->failure) > weight(r, f)) {
-			r = l->r;
-			*f = l->failure;
+	r = work(l, &l->client->session, f);
+	for (unsigned i = 0; more != NULL && i < l->n - 1; i++) {
+		if (more[i].running)
+			join(&more[i]);
+		session_done(&more[i].session);
+		if (weight(more[i].r, &more[i].failure) > weight(r, f)) {
+			r = more[i].r;
+			*f = more[i].failure;
 		}
 	}
 	return r;
+}
+
+static void
+choose(struct lanes *l)
+{
+	uint64_t left = l->blocks->left, block = l->blocks->block;
+	uint64_t n = l->client->options.connections;
+
+	l->n = n > 1 && left >= WORTH_IT ? (unsigned)n : 1;
+	l->run_max = UINT64_MAX;
+	if (l->n == 1)
+		return;
+	l->run_max = left / l->n / RUNS_EACH;
+	if (l->run_max > RUN_MAX)
+		l->run_max = RUN_MAX;
+	l->run_max = l->run_max < block ? block : l->run_max / block * block;
+}
+
+int
+lanes_run(struct lanes *l, struct failure *f)
+{
+	int r;
+
+	if (l->blocks->left == 0)
+		return 0;
+	choose(l);
+	l->stop = false;
+	l->lost = (struct failure){ .status = 0 };
+	(void)pthread_mutex_init(&l->lock, NULL);
+	r = run_all(l, f);
+	(void)pthread_mutex_destroy(&l->lock);
+	if (r < 0 || l->lost.code[0] == '\0')
+		return r;
+	*f = l->lost;
+	return -EPROTO;
 }

@@ -259,13 +259,11 @@ large_put(struct large *x, struct answer *ret, struct failure *f)
 {
 	int r;
 
-	(void)pthread_mutex_init(&x->lock, NULL);
 	x->block = malloc(DIGEST_BLOCK);
 	r = x->block != NULL ? take_state(x, f) : failure_connection(f, -ENOMEM);
 	if (r == 0)
 		r = go_on(x, ret, f);
 	blocks_done(&x->blocks);
 	free(take_ptr(x->block));
-	(void)pthread_mutex_destroy(&x->lock);
 	return r;
 }

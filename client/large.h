@@ -7,11 +7,11 @@
  */
 #pragma once
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "client/blocks.h"
+#include "client/lanes.h"
 #include "client/upload.h"
 
 struct large {
@@ -25,7 +25,7 @@ struct large {
 	char digest[DIGEST_TEXT_MAX];
 	uint64_t held; /* bytes that were there when this began */
 
-	/* state; what several threads touch is atomic, or under the lock */
+	/* state; what several threads touch is atomic */
 	char upload[ANSWER_UPLOAD_MAX + 1]; /* newest id; "": none */
 	struct stat st;
 	struct blocks blocks;
@@ -35,10 +35,7 @@ struct large {
 	bool ending;       /* all was sent: only the end has no answer */
 	bool base;         /* the target's blocks may serve */
 	unsigned restarts; /* of a kind that has no end by itself */
-	pthread_mutex_t lock;
-	unsigned lanes;
-	struct failure lost; /* how a part was cut; no code: none was */
-	atomic_bool stop;    /* there is no use in going on */
+	struct lanes lanes;
 	atomic_bool changed; /* the file here was found shorter */
 	atomic_ullong moved; /* bytes over the wire */
 };

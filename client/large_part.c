@@ -3,19 +3,13 @@
 #include <string.h>
 
 #include "client/content.h"
-#include "client/lanes.h"
 #include "client/large.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
-enum {
-	PART_MAX = 64 << 20, /* of one of several connections */
-	PARTS_EACH = 4,      /* so that all end at about the same time */
-};
-
 /* What one connection works with. */
 struct sender {
-	struct large *x;
+	struct large *x; /* shared */
 	struct session *session;
 	struct digest *digest; /* of the block under way */
 	bool hashing;          /* it began at its beginning */
@@ -135,7 +129,7 @@ send_content(struct sender *p, const struct blocks_run *part, struct failure *f)
 
 	p->hashing = false;
 	content_init_part(&content, x->fd, part->first, part->end, true);
-	while ((more = content_next(&content, p->buffer, chunk, &run)) > 0 && !x->stop) {
+	while ((more = content_next(&content, p->buffer, chunk, &run)) > 0 && !x->lanes.stop) {
 		r = send_run(p, at, &run, f);
 		if (r == 0)
 			r = look_for_refusal(p, f);
@@ -150,14 +144,13 @@ send_content(struct sender *p, const struct blocks_run *part, struct failure *f)
 		return upload_local_failure(more, f);
 	if (more < 0)
 		x->changed = true;
-	x->stop = true;
 	return 1;
 }
 
-/* As above. */
 static int
-send_part(struct sender *p, const struct blocks_run *part, struct failure *f)
+send_part(void *worker, const struct blocks_run *part, struct failure *f)
 {
+	struct sender *p = worker;
 	struct session *s = p->session;
 	struct answer a;
 	int r;
@@ -184,95 +177,43 @@ send_part(struct sender *p, const struct blocks_run *part, struct failure *f)
 
 /* ---- all of them ---- */
 
-static bool
-take(struct large *x, struct blocks_run *ret)
+static void
+sender_free(void *worker)
 {
-	uint64_t max = UINT64_MAX;
-	int r;
+	struct sender *p = worker;
 
-	(void)pthread_mutex_lock(&x->lock);
-	if (x->lanes > 1) {
-		max = x->left / x->lanes / PARTS_EACH;
-		max = max / DIGEST_BLOCK * DIGEST_BLOCK;
-		max = max < DIGEST_BLOCK ? DIGEST_BLOCK : max > PART_MAX ? PART_MAX : max;
-	}
-	r = x->stop ? 0 : blocks_take(&x->blocks, max, ret);
-	(void)pthread_mutex_unlock(&x->lock);
-	return r > 0;
+	if (p == NULL)
+		return;
+	(void)digest_free(p->digest);
+	free(p->buffer);
+	free(p);
 }
 
-static bool
-may_pass(const struct failure *f)
+static void *
+sender_new(struct session *s, void *userdata)
 {
-	return f->scope == FAILURE_CONNECTION || f->again;
-}
+	struct sender *p = calloc(1, sizeof(*p));
 
-/* A part was cut, or others still write there: what is missing of it is seen when the upload is
- * claimed anew. Where there are other connections this one is replaced meanwhile. */
-static int
-replace(struct sender *p, int r, struct failure *f)
-{
-	struct large *x = p->x;
-
-	(void)pthread_mutex_lock(&x->lock);
-	x->lost = *f;
-	(void)pthread_mutex_unlock(&x->lock);
-	if (x->lanes == 1)
-		return r;
-	return f->scope == FAILURE_CONNECTION ? session_again(p->session, f) : 0;
-}
-
-static int
-send_parts(struct sender *p, struct failure *f)
-{
-	struct blocks_run part;
-	int r = 0;
-
-	while (r == 0 && take(p->x, &part)) {
-		r = send_part(p, &part, f);
-		if (r < 0 && may_pass(f))
-			r = replace(p, r, f);
-	}
-	if (r < 0 && !may_pass(f))
-		p->x->stop = true;
-	return r < 0 ? r : 0;
-}
-
-static int
-work(struct session *s, void *userdata, struct failure *f)
-{
-	struct large *x = userdata;
-	struct sender p = { .x = x, .session = s };
-	int r;
-
-	p.buffer = malloc(UPLOAD_PIECE);
-	if (p.buffer == NULL || digest_new(DIGEST_XXH3, &p.digest) < 0)
-		r = failure_connection(f, -ENOMEM);
-	else
-		r = send_parts(&p, f);
-	(void)digest_free(p.digest);
-	free(p.buffer);
-	return r;
+	if (p == NULL)
+		return NULL;
+	p->x = userdata;
+	p->session = s;
+	p->buffer = malloc(UPLOAD_PIECE);
+	if (p->buffer != NULL && digest_new(DIGEST_XXH3, &p->digest) == 0)
+		return p;
+	sender_free(p);
+	return NULL;
 }
 
 int
 large_send(struct large *x, struct failure *f)
 {
-	uint64_t wanted = x->client->options.connections;
+	static const struct lanes_ops ops = { sender_new, send_part, sender_free };
 	int r;
 
-	x->lanes = wanted > 0 ? (unsigned)wanted : 1;
-	if (x->left / DIGEST_BLOCK < x->lanes)
-		x->lanes = x->left / DIGEST_BLOCK > 0 ? (unsigned)(x->left / DIGEST_BLOCK) : 1;
-	x->stop = x->changed = false;
-	x->lost = (struct failure){ .scope = FAILURE_ITEM };
-	if (x->left == 0)
-		return 0;
-	r = lanes_run(x->client, x->lanes, work, x, f);
-	if (x->changed)
-		return LARGE_CHANGED;
-	if (r < 0 || x->lost.code[0] == '\0')
-		return r;
-	*f = x->lost;
-	return -EPROTO;
+	x->changed = false;
+	x->lanes =
+	    (struct lanes){ .client = x->client, .blocks = &x->blocks, .ops = &ops, .userdata = x };
+	r = lanes_run(&x->lanes, f);
+	return x->changed ? LARGE_CHANGED : r;
 }

@@ -3,6 +3,7 @@ in both directions, in plain text and over TLS."""
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -68,9 +69,8 @@ def test_an_upload_that_is_cut_goes_on(ftd, local, size):
     cuts = [rng.randrange(1, size // 2) for _ in range(3)]
     with Cutter(ftd.port, cuts, up=True) as cutter:
         ftd.ft("put", "--retry-for", "30s", local / "x", cutter.url("/x"))
-        assert cutter.connections == 4
-        if size >= LARGE:  # what had arrived was not sent again
-            assert cutter.up_bytes < size + MIB
+        assert cutter.connections >= 3
+        assert cutter.up_bytes < size + MIB  # what had arrived was not sent again
     assert (ftd.root / "x").read_bytes() == data
     quiet(ftd)
     assert held(ftd) == 0
@@ -168,7 +168,9 @@ def test_the_daemon_is_restarted(ftd, local):
     (local / "x").write_bytes(data)
     process = start("put", "--retry-for", "60s", "--limit", "40M", local / "x", f"{ftd.url}/x")
     until(lambda: held(ftd) > 16 * MIB, what="some bytes")
+    roles = harness.sessions_of(ftd.pid)
     ftd.kill()
+    until(lambda: not harness.in_sessions(roles), what="the end of all roles")
     ftd.start()
     end(process, 0)
     assert (ftd.root / "x").read_bytes() == data
@@ -265,3 +267,52 @@ def test_a_pipe_cannot_be_resumed(ftd):
                               capture_output=True, timeout=60 * PATIENCE, check=False)
     assert done.returncode == 10 and b"cannot be read again" in done.stderr, done.stderr
     assert not (ftd.root / "x").exists()
+
+
+# --- onto a file that is there
+
+def edited(data, places):
+    data = bytearray(data)
+    for at in places:
+        data[at] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_only_changed_blocks_are_sent(make_ftd, local, secure):
+    ftd = make_ftd({})
+    old = noise(100 * MIB)
+    new = edited(old, [3, 5, 50 * MIB]) + b"and more"
+    (ftd.root / "x").write_bytes(old)
+    (local / "x").write_bytes(new)
+    how = ["--pin", re.search("sha256:[0-9a-f]{64}", ftd.errors)[0]] if secure else []
+    with Cutter(ftd.port, []) as cutter:
+        done = ftd.ft("put", *how, local / "x", cutter.url("/x"))
+        assert 2 * BLOCK < cutter.up_bytes < 5 * BLOCK
+    assert "MiB moved" in done.stderr
+    assert (ftd.root / "x").read_bytes() == new
+    with Cutter(ftd.port, []) as cutter:
+        done = ftd.ft("put", *how, "--json", "--whole", local / "x", cutter.url("/x"))
+        assert cutter.up_bytes > len(new) and last(done)["held"] == 0
+    assert (ftd.root / "x").read_bytes() == new
+
+
+def test_a_shorter_and_an_equal_file(ftd, local):
+    data = noise(90 * MIB)
+    (ftd.root / "x").write_bytes(data)
+    for size in (90 * MIB, 70 * MIB + 5):
+        (local / "x").write_bytes(data[:size])
+        done = ftd.ft("put", "--json", local / "x", f"{ftd.url}/x")
+        assert last(done)["moved"] < BLOCK
+        assert (ftd.root / "x").read_bytes() == data[:size]
+
+
+def test_changed_blocks_that_are_cut(ftd, local):
+    old = noise(100 * MIB)
+    new = edited(old, range(0, 100 * MIB, 2 * BLOCK))
+    (ftd.root / "x").write_bytes(old)
+    (local / "x").write_bytes(new)
+    with Cutter(ftd.port, [13 * MIB, 20 * MIB], up=True) as cutter:
+        ftd.ft("put", "--retry-for", "30s", local / "x", cutter.url("/x"))
+        assert cutter.connections == 3 and cutter.up_bytes < 72 * MIB
+    assert (ftd.root / "x").read_bytes() == new
