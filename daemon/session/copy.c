@@ -77,7 +77,9 @@ copy_content(struct copying *c)
 	r = clone_content(&c->clone);
 	if (r == 0)
 		r = content_unchanged(c->fd, &c->st);
-	return r == 0 ? carry_digest(c) : r;
+	if (r == 0)
+		r = carry_digest(c);
+	return r < 0 ? r : staging_restrict(c->s, &c->publish.staging, c->st.mode & 0777);
 }
 
 /* ---- the request */

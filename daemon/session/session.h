@@ -319,10 +319,13 @@ struct staging {
 };
 /* Chooses the place (doc/ARCHITECTURE.md, promise 4), makes the file (mode & 0777, less the umask)
  * and locks it. target is the name to be, target_dir the directory that will hold it and must stay
- * open as long as *ret. 0 or -errno. */
+ * open as long as *ret. Its owner may write it, whatever mode says: then the mode is to be set, or
+ * staging_restrict() to follow. 0 or -errno. */
 int staging_place(struct session *s, const struct place *target, int target_dir, mode_t mode,
 		  struct staging *ret);
-/* The same for a resumable upload of this id: anew, whatever was there, */
+/* Takes back what mode does not say. 0 or -errno. */
+int staging_restrict(const struct session *s, const struct staging *st, mode_t mode);
+/* The same as staging_place() for a resumable upload of this id: anew, whatever was there, */
 int staging_keep(struct session *s, const struct place *target, int target_dir, mode_t mode,
 		 const struct staged_id *id, struct staging *ret);
 /* or as it is, to have size bytes (UINT64_MAX: unknown). It is not locked. -FTD_E_upload_unknown

@@ -20,7 +20,11 @@
 #include "lib/io.h"
 #include "lib/own.h"
 
-enum { TRIES = 8 };
+enum {
+	TRIES = 8,
+	/* extended attributes, and whoever opens it again, ask the mode, not our descriptor */
+	MODE_WHILE_STAGED = 0600,
+};
 
 /* The staging directory of the share. The daemon makes it; where users have uids of their own, its
  * keeper does, and what a killed session of the same user left there is swept by the next. */
@@ -190,7 +194,7 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 	r = describe(s, target, target_dir, &place);
 	if (r < 0)
 		return r;
-	mode = quota_mode(s, target->share, mode);
+	mode = quota_mode(s, target->share, mode) | MODE_WHILE_STAGED;
 	for (int i = 0; i < TRIES; i++) {
 		s->staged++;
 		st = place;
@@ -206,6 +210,16 @@ staging_place(struct session *s, const struct place *target, int target_dir, mod
 			return r;
 	}
 	return -EBUSY;
+}
+
+int
+staging_restrict(const struct session *s, const struct staging *st, mode_t mode)
+{
+	mode_t extra = MODE_WHILE_STAGED & ~quota_mode(s, st->share, mode);
+
+	if (extra == 0)
+		return 0;
+	return fchmod(st->fd, st->mode & ~extra) < 0 ? -errno : 0;
 }
 
 static void
@@ -271,7 +285,7 @@ staging_keep(struct session *s, const struct place *target, int target_dir, mode
 	(void)unlinkat(st.home, staged_name(id, "", name), 0);
 	(void)unlinkat(st.home, staged_name(id, STAGED_NOTE, name), 0);
 	(void)unlinkat(target_dir, staged_name_elsewhere(id, name), 0);
-	mode = quota_mode(s, target->share, mode);
+	mode = quota_mode(s, target->share, mode) | MODE_WHILE_STAGED;
 	r = st.elsewhere ? make_elsewhere(target, mode, &st) : make_here(mode, &st);
 	if (r == 1) {
 		*ret = st;

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import resumable
 from harness import children, served, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it up")
@@ -41,6 +42,29 @@ def test_what_nobody_may_not_is_refused(nobody):
             assert client.ask(request)["code"] == "permission", request
         # a tree tells what it could not read and goes on
         assert {e["name"] for e in client.list("/", recursive=True)} >= {"secret", "of-root"}
+
+
+@pytest.mark.parametrize("share", [{}, {"quota": "1G"}], ids=["", "quota"])
+@pytest.mark.parametrize("mode", [0o444, 0o400, 0])
+def test_files_that_nobody_may_write(make_ftd, share, mode):
+    """A user without root's rights cannot write them either, once they have that mode."""
+    ftd = make_ftd(user="nobody", share=share)
+    told = mode | 0o400 if share else mode  # what cannot be read cannot be counted
+    data = bytes(100_000)
+
+    def mode_of(name):
+        return (ftd.root / name).stat().st_mode & 0o7777
+
+    with ftd.client() as client:
+        resumable.ok(client.put("/whole", data, mode=mode))
+        begun = resumable.ok(resumable.begin(client, "/parts", len(data), mode=mode, mtime_ns=1))
+        half = len(data) // 2
+        resumable.ok(resumable.part(client, begun["upload"], 0, data[:half]))
+        resumable.ok(resumable.finish(client, resumable.begin(client, "/parts", len(data), mode=mode, mtime_ns=1), data))
+        assert mode_of("whole") == mode_of("parts") == told
+        if told:
+            resumable.ok(client.ask({"opt": "copy", "filename": "/whole", "to": "/copy"}))
+            assert mode_of("copy") == told
 
 
 def test_serves_reloads_and_stops(nobody):
