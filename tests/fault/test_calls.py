@@ -94,7 +94,8 @@ def all_cases(made):
 def chosen(ftd, scene, share):
     case = Case(ftd, scene, share)
     outcomes = []  # of the scene as it is without failures
-    made = calls_made(case.pid, lambda: outcomes.append(case.act()))
+    with case.client:  # strace may not be attached here
+        made = calls_made(case.pid, lambda: outcomes.append(case.act()))
     assert outcomes[0] is not None and not outcomes[0].codes and not outcomes[0].wrong, outcomes
     case.done()
     cases = all_cases(made)
