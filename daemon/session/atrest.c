@@ -1,11 +1,14 @@
 #include "daemon/session/atrest.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/xattr.h>
 
 #include "daemon/session/atrest_record.h"
 #include "daemon/session/atrest_table.h"
 #include "lib/clock.h"
+#include "lib/own.h"
 
 #define ATTRIBUTE "user.ftd.xxh3"
 #define SETTLED_NSEC (2 * (int64_t)NSEC_PER_SEC) /* the coarsest clock of a file system */
@@ -65,7 +68,10 @@ atrest_get(struct session *s, unsigned share, int fd, const struct entry_stat *s
 {
 	struct atrest_record r;
 
-	return load(s, share, fd, st, &r) && atrest_find(&r, a, ret);
+	if (!load(s, share, fd, st, &r))
+		return false;
+	return atrest_find(&r, a, ret) || atrest_find(&r, DIGEST_XXH3, ret) ||
+	       atrest_find(&r, DIGEST_BLOCKS, ret);
 }
 
 void
@@ -114,4 +120,25 @@ atrest_carry(struct session *s, unsigned share, int from, const struct entry_sta
 		r.has_xxh3 = r.has_blocks = false;
 	}
 	store(s, to_share, to, to_st, &r);
+}
+
+int
+atrest_tell(struct session *s, unsigned share, int dir, const char *leaf,
+	    const struct entry_stat *st, enum digest_algorithm a, json_t *entry)
+{
+	auto_close int fd = -1;
+	char text[DIGEST_TEXT_MAX];
+	struct entry_stat now;
+	struct digest_value v;
+
+	if (!S_ISREG(st->mode) || st->size < ATREST_MIN)
+		return 0;
+	fd = path_open(dir, leaf, O_RDONLY, 0, false);
+	/* another one may have the name by now: the digest is of the entry */
+	if (fd < 0 || entry_stat(fd, NULL, &now) < 0 || now.inode != st->inode ||
+	    !atrest_get(s, share, fd, st, a, &v) || v.algorithm != a)
+		return 0;
+	return json_object_set_new(entry, "digest", json_string(digest_format(&v, text))) < 0
+		   ? -ENOMEM
+		   : 0;
 }

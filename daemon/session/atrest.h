@@ -12,7 +12,8 @@
 
 enum { ATREST_MIN = 1 << 20 }; /* smaller ones are read again faster than they are looked up */
 
-/* Of the open file fd of the share, which is st. */
+/* The digest of the open file fd of the share, which is st. Where only one of another algorithm is
+ * known, it is that: ret->algorithm tells. */
 bool atrest_get(struct session *s, unsigned share, int fd, const struct entry_stat *st,
 		enum digest_algorithm a, struct digest_value *ret);
 
@@ -32,3 +33,8 @@ bool atrest_is_settled(const struct entry_stat *st);
  * that. They may be the same file. */
 void atrest_carry(struct session *s, unsigned share, int from, const struct entry_stat *from_st,
 		  unsigned to_share, int to, const struct entry_stat *to_st);
+
+/* Adds the key digest to an entry object of leaf in the directory, which is st, if it is known. 0
+ * or -ENOMEM. */
+int atrest_tell(struct session *s, unsigned share, int dir, const char *leaf,
+		const struct entry_stat *st, enum digest_algorithm a, json_t *entry);

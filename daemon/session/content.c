@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "daemon/session/atrest.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/io.h"
@@ -105,16 +104,12 @@ put_counted(struct session *s, const struct request *rq, struct content *c, cons
 }
 
 static int
-put_digest(struct session *s, const struct request *rq, struct content *c, json_t *o)
+put_digest(struct session *s, const struct request *rq, struct content *c, json_t *o,
+	   const struct digest_value *v)
 {
 	char text[DIGEST_TEXT_MAX];
 
-	if (!c->known)
-		digest_final(s->digest, &c->digest);
-	if (c->notable)
-		atrest_add(s, c->share, c->fd, &c->st, &c->digest);
-	if (o == NULL ||
-	    json_object_set_new(o, "digest", json_string(digest_format(&c->digest, text))) < 0)
+	if (o == NULL || json_object_set_new(o, "digest", json_string(digest_format(v, text))) < 0)
 		return -ENOMEM;
 	return c->more ? reply_more(s, rq, o) : reply_ok(s, rq, o);
 }
@@ -160,24 +155,36 @@ send_paced(struct session *s, struct content *c, const uint8_t *data, size_t n)
 	return now;
 }
 
+/* Whether the file was the same all the time, and what its digest is. 0, or what the client is to
+ * be told. */
+static int
+finish(struct content *c, struct digest_value *ret)
+{
+	int r = content_unchanged(c->fd, &c->st);
+
+	return r == 0 ? reading_end(&c->reading, ret) : r;
+}
+
 static int
 send_small(struct session *s, const struct request *rq, struct content *c)
 {
+	struct digest_value v;
 	ssize_t done;
 	size_t n = (size_t)(c->end - c->offset);
 	json_t *o;
 	int r;
 
 	c->error = content_read(c->fd, s->chunk, n, c->offset);
-	if (c->error == 0)
-		c->error = content_unchanged(c->fd, &c->st);
+	if (c->error == 0) {
+		reading_update(&c->reading, s->chunk, n);
+		c->error = finish(c, &v);
+	}
 	if (c->error < 0)
 		return put_error(s, rq, c);
-	digest_update(s->digest, s->chunk, n);
 	o = frame(c);
 	if (n > 0 && json_object_set_new(o, "body", json_integer((json_int_t)n)) < 0)
 		return -ENOMEM;
-	r = put_digest(s, rq, c, o);
+	r = put_digest(s, rq, c, o, &v);
 	for (size_t at = 0; r >= 0 && at < n; at += (size_t)done) {
 		done = send_paced(s, c, s->chunk + at, n - at);
 		if (done < 0)
@@ -196,8 +203,8 @@ read_step(struct session *s, struct content *c, size_t n)
 		c->error = content_read(c->fd, s->chunk, n, c->offset);
 	if (c->error < 0)
 		memset(s->chunk, 0, n);
-	else if (!c->known)
-		digest_update(s->digest, s->chunk, n);
+	else
+		reading_update(&c->reading, s->chunk, n);
 }
 
 /* Sends up to n bytes of a step: how many. */
@@ -211,7 +218,7 @@ put_step(struct session *s, struct content *c, size_t n)
 		sent = conn_send_file(s, c->fd, c->offset, n);
 	if (sent != 0)
 		return sent;
-	c->unread = c->known;
+	c->unread = false;
 	read_step(s, c, n);
 	r = conn_write_body(s, s->chunk, n);
 	return r < 0 ? r : (ssize_t)n;
@@ -284,8 +291,7 @@ static int
 send_hole(struct session *s, const struct request *rq, struct content *c, uint64_t n)
 {
 	c->offset += n;
-	if (!c->known)
-		digest_update_zeros(s->digest, n);
+	reading_update(&c->reading, NULL, n);
 	return put_counted(s, rq, c, "hole", n);
 }
 
@@ -335,8 +341,10 @@ may_have_holes(int fd)
 static int
 send_pieces(struct session *s, const struct request *rq, struct content *c)
 {
+	struct digest_value v;
 	int r;
 
+	c->unread = c->reading.known;
 	c->sparse = c->holes && may_have_holes(c->fd);
 	while (c->error == 0 && c->offset < c->end) {
 		r = pace_pause(s, rq, c->stop);
@@ -350,29 +358,29 @@ send_pieces(struct session *s, const struct request *rq, struct content *c)
 			return r;
 	}
 	if (c->error == 0)
-		c->error = content_unchanged(c->fd, &c->st);
-	return c->error < 0 ? put_error(s, rq, c) : put_digest(s, rq, c, frame(c));
-}
-
-/* What is known of the digest of the whole. Of a part nothing is: it is what the disk has. */
-static void
-recall(struct session *s, struct content *c)
-{
-	bool whole = c->offset == 0 && c->end == c->st.size;
-
-	c->known = whole && atrest_get(s, c->share, c->fd, &c->st, c->algorithm, &c->digest);
-	c->notable = whole && !c->known && atrest_is_settled(&c->st);
-	c->unread = c->known;
+		c->error = finish(c, &v);
+	return c->error < 0 ? put_error(s, rq, c) : put_digest(s, rq, c, frame(c), &v);
 }
 
 int
 content_send(struct session *s, const struct request *rq, struct content *c)
 {
-	if (session_chunk(s) == NULL || content_digest(s, c->algorithm) < 0)
-		return -ENOMEM;
+	bool small = c->end - c->offset <= about_a_second(s, CONTENT_SMALL) && !pace_paused(s);
+	int r = session_chunk(s) != NULL ? 0 : -ENOMEM;
+
 	c->error = 0;
-	recall(s, c);
-	if (c->end - c->offset <= about_a_second(s, CONTENT_SMALL) && !pace_paused(s))
-		return send_small(s, rq, c);
-	return send_pieces(s, rq, c);
+	c->reading = (struct reading){ .s = s,
+				       .share = c->share,
+				       .fd = c->fd,
+				       .st = &c->st,
+				       .name = c->name,
+				       .algorithm = c->algorithm,
+				       /* a part is what the disk has */
+				       .whole = c->offset == 0 && c->end == c->st.size };
+	if (r == 0)
+		r = reading_begin(&c->reading);
+	if (r == 0)
+		r = small ? send_small(s, rq, c) : send_pieces(s, rq, c);
+	reading_done(&c->reading);
+	return r;
 }

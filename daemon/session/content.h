@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/session/reading.h"
 #include "daemon/session/session.h"
 #include "daemon/session/stop.h"
 
@@ -15,7 +16,8 @@ enum { CONTENT_SMALL = 64 << 10, CONTENT_PIECE_FIRST = 1 << 20 };
 
 struct content {
 	int fd;
-	unsigned share; /* that it is in */
+	unsigned share;   /* that it is in */
+	const char *name; /* borrowed: for the log */
 	struct entry_stat
 	    st;        /* as the client is told; a file that differs afterwards is "changed" */
 	json_t *entry; /* owned: keys of the first frame */
@@ -26,12 +28,10 @@ struct content {
 	uint64_t piece; /* bytes of the next one; begins as CONTENT_PIECE_FIRST */
 	uint64_t sent;  /* content bytes sent for the request, reported as progress */
 	struct stop *stop;
-	bool sparse; /* set where it is sent in pieces: there may be any to tell */
-	/* set: the digest is known and nothing is hashed; it may be noted when it has been */
-	bool known, notable;
-	struct digest_value digest; /* then */
-	bool unread;                /* set: it goes without being read here */
-	int error;                  /* set: 0, or what the client was told */
+	bool sparse;            /* set where it is sent in pieces: there may be any to tell */
+	struct reading reading; /* its digest */
+	bool unread;            /* set: it goes without being read here */
+	int error;              /* set: 0, or what the client was told */
 };
 
 /* 0: the client has it, or was told c->error; a conn_* failure. */

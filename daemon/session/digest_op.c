@@ -22,6 +22,7 @@ enum {
 struct args {
 	struct message_str digest;
 	uint64_t block, offset, length;
+	bool verify;
 };
 
 enum { DIGEST, BLOCK, OFFSET, LENGTH };
@@ -31,6 +32,7 @@ static const struct message_field fields[] = {
 	[BLOCK] = { "block", MESSAGE_UINT, offsetof(struct args, block), INT64_MAX, false },
 	[OFFSET] = { "offset", MESSAGE_UINT, offsetof(struct args, offset), INT64_MAX, false },
 	[LENGTH] = { "length", MESSAGE_UINT, offsetof(struct args, length), INT64_MAX, false },
+	{ "verify", MESSAGE_BOOL, offsetof(struct args, verify), 0, false },
 };
 
 struct digesting {
@@ -40,6 +42,7 @@ struct digesting {
 	struct entry_stat st;
 	enum digest_algorithm algorithm;
 	uint64_t block, begin, at, end; /* block 0: one digest of all */
+	struct reading reading;         /* of the digest under way */
 	struct stop stop;
 	int error;
 	/* block digests: those not yet sent, and the digest of all of them */
@@ -65,7 +68,7 @@ digest_to(struct digesting *d, uint64_t limit)
 		d->error = r > 0 ? d->stop.error : content_read(d->fd, s->chunk, n, d->at);
 		if (d->error < 0)
 			return 1;
-		digest_update(s->digest, s->chunk, n);
+		reading_update(&d->reading, s->chunk, n);
 		d->at += n;
 		report_transfer_progress(s, d->at - d->begin);
 	}
@@ -81,36 +84,48 @@ answer_error(struct digesting *d)
 }
 
 static json_t *
-digest_object(struct digest *digest)
+digest_object(const struct digest_value *v)
 {
 	char text[DIGEST_TEXT_MAX];
-	struct digest_value v;
 
-	digest_final(digest, &v);
-	return json_pack("{s:s}", "digest", digest_format(&v, text));
+	return json_pack("{s:s}", "digest", digest_format(v, text));
 }
 
 /* ---- one digest */
 
+/* As digest_to(). */
 static int
-digest_whole(struct digesting *d)
+read_whole(struct digesting *d)
 {
-	json_t *o;
 	int r;
 
-	r = content_digest(d->s, d->algorithm);
-	if (r < 0)
-		return r;
+	if (d->reading.known)
+		return 0;
 	(void)beat_begin(d->s, d->rq, "verifying");
 	r = digest_to(d, d->end);
 	beat_end(d->s);
+	return r;
+}
+
+static int
+digest_whole(struct digesting *d)
+{
+	struct digest_value v;
+	json_t *o;
+	int r;
+
+	r = reading_begin(&d->reading);
+	if (r == 0)
+		r = read_whole(d);
 	if (r < 0)
 		return r;
 	if (r == 0)
 		d->error = content_unchanged(d->fd, &d->st);
+	if (d->error == 0)
+		d->error = reading_end(&d->reading, &v);
 	if (d->error < 0)
 		return answer_error(d);
-	o = digest_object(d->s->digest);
+	o = digest_object(&v);
 	return o != NULL ? reply_ok(d->s, d->rq, o) : -ENOMEM;
 }
 
@@ -136,8 +151,11 @@ send_piece(struct digesting *d)
 static int
 send_trailer(struct digesting *d)
 {
-	json_t *o = digest_object(d->of_piece);
+	struct digest_value v;
+	json_t *o;
 
+	digest_final(d->of_piece, &v);
+	o = digest_object(&v);
 	if (o == NULL || json_object_set_new(o, "block", json_integer((json_int_t)d->block)) < 0)
 		return -ENOMEM;
 	return reply_ok(d->s, d->rq, o);
@@ -151,7 +169,8 @@ digest_next(struct digesting *d)
 	struct digest_value v;
 	int r;
 
-	if (content_digest(d->s, d->algorithm) < 0)
+	d->reading.algorithm = d->algorithm;
+	if (reading_begin(&d->reading) < 0)
 		return -ENOMEM;
 	r = digest_to(d, d->end - d->at < d->block ? d->end : d->at + d->block);
 	if (r != 0)
@@ -232,6 +251,14 @@ prepare(struct digesting *d, const struct args *a, uint64_t has, const char **re
 	d->end = d->st.size;
 	if ((has & 1U << LENGTH) != 0 && a->length < d->end - d->at)
 		d->end = d->at + a->length;
+	d->reading = (struct reading){ .s = d->s,
+				       .share = d->rq->source->share,
+				       .fd = d->fd,
+				       .st = &d->st,
+				       .name = d->rq->source->name,
+				       .algorithm = d->algorithm,
+				       .whole = d->block == 0 && d->end - d->begin == d->st.size,
+				       .fresh = a->verify };
 	return session_chunk(d->s) != NULL ? 0 : -ENOMEM;
 }
 
@@ -265,6 +292,7 @@ op_digest(struct session *s, const struct request *rq)
 		r = prepare(&d, &a, has, &why);
 		r = r < 0 ? reply_error(s, rq, r, why, NULL) : start(&d);
 	}
+	reading_done(&d.reading);
 	close_fd(&d.fd);
 	message_args_done(fields, ARRAY_SIZE(fields), &a);
 	return r;

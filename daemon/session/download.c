@@ -70,6 +70,7 @@ prepare(struct session *s, const struct args *a, uint64_t has, const struct plac
 	if (r < 0)
 		return r;
 	c->share = p->share;
+	c->name = p->name;
 	c->holes = a->holes;
 	c->entry = entry_json(leaf, strlen(leaf), &c->st);
 	return c->entry != NULL ? 0 : -ENOMEM;

@@ -4,36 +4,58 @@
 #include <unistd.h>
 
 #include "daemon/session/content.h"
+#include "daemon/session/reading.h"
 #include "daemon/session/sync.h"
 #include "daemon/session/upload.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
-/* Compares the content of the open file with the digest. 1 equal, 0 not; negative: a refusal. */
+/* Reads all of it, whatever is noted: the receipt is about what the disk has. 0 or a refusal. */
 static int
-has_digest(struct session *s, const struct upload *u, int fd)
+read_all(struct session *s, const struct upload *u, struct reading *d)
 {
 	uint64_t left = u->transfer.expected, at = 0;
-	struct digest_value is;
 	const char *code;
 	size_t n;
-	int r;
+	int r = 0;
 
-	r = content_digest(s, u->transfer.digest.algorithm);
-	if (r == 0 && session_chunk(s) == NULL)
-		r = -ENOMEM;
 	for (; r == 0 && left > 0; left -= n, at += n) {
 		n = left < SESSION_CHUNK ? (size_t)left : SESSION_CHUNK;
 		if (gap_check(s, &code) < 0)
 			return err_from_code(code);
-		r = content_read(fd, s->chunk, n, at);
+		r = content_read(d->fd, s->chunk, n, at);
 		if (r == 0)
-			digest_update(s->digest, s->chunk, n);
+			reading_update(d, s->chunk, n);
 		report_heartbeat(s);
 	}
+	return r;
+}
+
+/* Compares the content of the open file with the digest. 1 equal, 0 not; negative: a refusal. */
+static int
+has_digest(struct session *s, const struct upload *u, int fd, const struct entry_stat *st)
+{
+	struct reading d = { .s = s,
+			     .share = u->place->share,
+			     .fd = fd,
+			     .st = st,
+			     .name = u->place->name,
+			     .algorithm = u->transfer.digest.algorithm,
+			     .whole = true,
+			     .fresh = true };
+	struct digest_value is;
+	int r = session_chunk(s) != NULL ? reading_begin(&d) : -ENOMEM;
+
+	if (r == 0)
+		r = read_all(s, u, &d);
+	if (r == 0)
+		r = content_unchanged(fd, st);
+	if (r == 0)
+		r = reading_end(&d, &is);
+	reading_done(&d);
+	/* what was changed or damaged is replaced */
 	if (r < 0)
-		return r == -FTD_E_changed ? 0 : r;
-	digest_final(s->digest, &is);
+		return r == -FTD_E_changed || r == -FTD_E_digest_mismatch ? 0 : r;
 	return digest_equal(&is, &u->transfer.digest);
 }
 
@@ -79,7 +101,7 @@ expect_unchanged(struct session *s, struct upload *u)
 
 	report_state(s, BOARD_VERIFYING);
 	(void)beat_begin(s, u->rq, "verifying");
-	r = has_digest(s, u, fd);
+	r = has_digest(s, u, fd, &st);
 	if (r == 1 && make_durable(u, d, fd) < 0)
 		r = -EIO;
 	beat_end(s);

@@ -71,6 +71,7 @@ open_content(const struct forest_item *item, struct content *c)
 	if (!S_ISREG(c->st.mode))
 		return -FTD_E_not_a_file;
 	c->share = item->share;
+	c->name = item->path;
 	c->offset = 0;
 	c->end = c->st.size;
 	c->entry = entry_json(item->path, item->path_len, &c->st);

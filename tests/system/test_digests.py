@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+import xxhash
+
 from wire import digest
 
 SIZE = 3 << 20
@@ -187,3 +189,105 @@ def test_holes_are_told_without_being_read(ftd):
     with ftd.client() as client:
         for holes in (False, True, True, False):
             assert client.get("/x", holes=holes) == data
+
+
+# --- what is told, and what is read
+
+
+def whole(client, name, **more):
+    return client.ask({"opt": "digest", "filename": name, **more})
+
+
+def blocks(data):
+    step = 8 << 20
+    raw = b"".join(xxhash.xxh3_128(data[at:at + step]).digest() for at in range(0, len(data), step))
+    return "blocks:" + xxhash.xxh3_128(raw).hexdigest()
+
+
+def in_parts(client, name, data):
+    """A resumable upload; what is known of it afterwards is the digest of its blocks."""
+    begun = client.ask({"opt": "upload-begin", "filename": name, "filesize": len(data), "mtime_ns": OLD})
+    part = client.ask({"opt": "upload-part", "upload": begun["upload"], "offset": 0, "filesize": len(data)}, data)
+    assert part["status"] == "ok", part
+    done = client.ask({"opt": "upload-end", "upload": begun["upload"], "filesize": len(data), "digest": blocks(data)})
+    assert done["status"] == "ok", done
+
+
+def test_digests_are_told_where_they_are_known(ftd):
+    data = content()
+    with ftd.client() as client:
+        client.put("/d/large", data, parents=True)
+        client.put("/d/small", b"x")
+        (ftd.root / "d/unknown").write_bytes(data)
+
+        def told(**more):
+            return {e["name"]: e.get("digest") for e in client.list("/d", **more)}
+
+        assert told(digest="xxh3") == {"large": digest(data), "small": None, "unknown": None}
+        assert set(told(digest="blocks").values()) == set(told().values()) == {None}
+        assert client.ask({"opt": "stat", "filename": "/d/large", "digest": "xxh3"})["digest"] == digest(data)
+        assert "digest" not in client.ask({"opt": "stat", "filename": "/d/large"})
+        change(ftd.root / "d/large")
+        assert set(told(digest="xxh3").values()) == {None}
+        in_parts(client, "/d/parts", data)
+        assert told(digest="blocks")["parts"] == blocks(data)
+
+
+def test_digests_are_for_who_may_read(make_ftd):
+    ftd = make_ftd(share={"rights": "list,create"})
+    with ftd.client() as client:
+        client.put("/x", content())
+        assert "digest" not in client.list("/", digest="xxh3")[0]
+        assert "digest" not in client.ask({"opt": "stat", "filename": "/x", "digest": "xxh3"})
+
+
+def test_a_known_digest_is_told_and_verify_reads(ftd):
+    data = content()
+    with ftd.client() as client:
+        client.put("/x", data)
+        assert whole(client, "/x")["digest"] == whole(client, "/x", verify=True)["digest"] == digest(data)
+        assert whole(client, "/x", digest="blocks")["digest"] == blocks(data)  # read, and then noted as well
+        flip(ftd.root / "x")
+        for algorithm in ("xxh3", "blocks", "sha256"):
+            assert whole(client, "/x", digest=algorithm, verify=True)["code"] == "digest_mismatch"
+        assert whole(client, "/x")["digest"] == digest(data)  # what it should be
+        assert whole(client, "/x", digest="sha256")["code"] == "digest_mismatch"
+        damaged = (ftd.root / "x").read_bytes()
+        assert whole(client, "/x", length=SIZE - 1)["digest"] == digest(damaged[:-1])  # what the disk has
+        _, raw, _ = client.pieces({"opt": "digest", "filename": "/x", "block": 1 << 20})
+        assert raw[16:32] == xxhash.xxh3_128(damaged[1 << 20:2 << 20]).digest()
+        # who means it says so
+        os.utime(ftd.root / "x")
+        assert whole(client, "/x", verify=True)["digest"] == digest(damaged)
+    assert "its digest was noted of" in ftd.errors
+
+
+def test_any_digest_that_is_known_finds_damage(ftd, scratch):
+    """What was uploaded in parts has no xxh3; it is not made anew of a damaged content."""
+    data = content()
+    with ftd.client() as client:
+        in_parts(client, "/x", data)
+        flip(ftd.root / "x")
+        for opt in ("download", "digest"):
+            _, _, last = client.pieces({"opt": opt, "filename": "/x", "digest": "xxh3"})
+            assert last["code"] == "digest_mismatch", (opt, last)
+        done = ftd.ft("get", f"{ftd.url}/x", scratch / "x", check=False)
+        assert done.returncode == 11, done
+        assert os.listdir(scratch) == []
+        flip(ftd.root / "x")
+        assert is_fine(client, "/x", data)
+        assert {"xxh3", "blocks"} == {a for a in ("xxh3", "blocks", "sha256")
+                                      if client.list("/", digest=a)[0].get("digest")}
+
+
+def test_an_upload_that_is_repeated_replaces_what_was_damaged(ftd):
+    data = content()
+    with ftd.client() as client:
+        assert client.put("/x", data, mtime_ns=OLD)["status"] == "ok"
+        flip(ftd.root / "x")
+        request = {"opt": "upload", "filename": "/x", "filesize": SIZE, "expect": True, "digest": digest(data)}
+        assert client.ask(request)["status"] == "continue"
+        client.sock.sendall(data)
+        assert client.answer()[0]["status"] == "ok"
+        assert is_fine(client, "/x", data)
+        assert client.ask(request)["unchanged"] is True
