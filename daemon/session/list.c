@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/session/atrest.h"
 #include "daemon/session/content.h"
 #include "daemon/session/forest.h"
 #include "daemon/session/names.h"
@@ -11,8 +12,9 @@
 #include "lib/own.h"
 
 enum {
-	FRAME_ROOM = 60000,   /* of entries in one frame; the rest is for the other keys */
-	ENTRY_FIXED = 224,    /* all of an entry but its name, at its longest */
+	FRAME_ROOM = 60000, /* of entries in one frame; the rest is for the other keys */
+	ENTRY_FIXED = 224,  /* all of an entry but name and digest, at its longest */
+	ENTRY_DIGEST = DIGEST_TEXT_MAX + 16,
 	FRAME_USEC = 1000000, /* no entry waits longer for others, if there are any */
 	LOOK_EVERY = 64,      /* entries between two looks at orders and cancel */
 };
@@ -23,14 +25,13 @@ struct args {
 	uint64_t limit;
 };
 
-enum { AFTER, LIMIT };
+enum { AFTER, LIMIT, DIGEST };
 
-/* The key digest is known: no digest is, so none is told. */
 static const struct message_field fields[] = {
 	[AFTER] = { "after", MESSAGE_STR, offsetof(struct args, after), FRAME_HEADER_MAX, false },
 	[LIMIT] = { "limit", MESSAGE_UINT, offsetof(struct args, limit), INT64_MAX, false },
+	[DIGEST] = { "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 	{ "recursive", MESSAGE_BOOL, offsetof(struct args, recursive), 0, false },
-	{ "digest", MESSAGE_STR, offsetof(struct args, digest), DIGEST_TEXT_MAX, false },
 };
 
 struct listing {
@@ -38,6 +39,8 @@ struct listing {
 	const struct request *rq;
 	struct forest *forest;
 	struct stop stop;
+	bool digests; /* are told, where they are known, of this kind: */
+	enum digest_algorithm algorithm;
 	json_t *entries;    /* owned: of the next frame */
 	size_t used;        /* bytes of them, at most */
 	uint64_t sent_usec; /* when the last frame went */
@@ -77,8 +80,18 @@ flush(struct listing *l)
 	return o != NULL && l->entries != NULL ? reply_more(l->s, l->rq, o) : -ENOMEM;
 }
 
+/* Digests are for those who may read. */
+static int
+tell_digest(struct listing *l, const struct forest_item *item, json_t *entry)
+{
+	if (!l->digests || item->dir < 0 || (item->rights & RIGHT_READ) == 0)
+		return 0;
+	return atrest_tell(l->s, item->share, item->dir, item->leaf, &item->st, l->algorithm,
+			   entry);
+}
+
 static json_t *
-entry_of(const struct forest_item *item)
+entry_of(struct listing *l, const struct forest_item *item)
 {
 	auto_json json_t *o = entry_json(item->path, item->path_len, &item->st);
 
@@ -87,7 +100,7 @@ entry_of(const struct forest_item *item)
 	if (item->error < 0 &&
 	    json_object_set_new(o, "code", json_string(err_code(item->error))) < 0)
 		return NULL;
-	return take_ptr(o);
+	return tell_digest(l, item, o) == 0 ? take_ptr(o) : NULL;
 }
 
 static int
@@ -96,12 +109,14 @@ add(struct listing *l, const struct forest_item *item)
 	size_t cost = ENTRY_FIXED + name_cost(item->path, item->path_len);
 	int r = 0;
 
+	if (l->digests)
+		cost += ENTRY_DIGEST;
 	if (l->used + cost > FRAME_ROOM)
 		r = flush(l);
 	if (r < 0)
 		return r;
 	l->used += cost;
-	return json_array_append_new(l->entries, entry_of(item)) < 0 ? -ENOMEM : 0;
+	return json_array_append_new(l->entries, entry_of(l, item)) < 0 ? -ENOMEM : 0;
 }
 
 /* The last frame. cursor: what was cut by the limit goes on there. */
@@ -173,10 +188,8 @@ list(struct listing *l)
 }
 
 static int
-open_forest(struct session *s, const struct request *rq, const struct args *a, uint64_t has,
-	    struct forest **ret, const char **ret_why)
+open_forest(struct listing *l, const struct args *a, uint64_t has, const char **ret_why)
 {
-	enum digest_algorithm algorithm;
 	struct forest *f = NULL;
 	int r;
 
@@ -184,9 +197,9 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 		*ret_why = "limit must be at least 1";
 		return -FTD_E_bad_request;
 	}
-	r = content_algorithm(&a->digest, &algorithm);
+	r = content_algorithm(&a->digest, &l->algorithm);
 	if (r == 0)
-		r = forest_new(s, rq->source, RIGHT_LIST, a->recursive, &f);
+		r = forest_new(l->s, l->rq->source, RIGHT_LIST, a->recursive, &f);
 	if (r == 0 && (has & 1U << AFTER) != 0)
 		r = forest_seek(f, a->after.data);
 	if (r == -FTD_E_bad_request && f != NULL)
@@ -195,7 +208,7 @@ open_forest(struct session *s, const struct request *rq, const struct args *a, u
 		forest_free(f);
 		return r;
 	}
-	*ret = f;
+	l->forest = f;
 	return 0;
 }
 
@@ -206,7 +219,8 @@ start(struct session *s, const struct request *rq, const struct args *a, uint64_
 	const char *why = NULL;
 	int r;
 
-	r = open_forest(s, rq, a, has, &l.forest, &why);
+	l.digests = (has & 1U << DIGEST) != 0;
+	r = open_forest(&l, a, has, &why);
 	if (r < 0)
 		return reply_error(s, rq, r, why, NULL);
 	if ((has & 1U << LIMIT) != 0)
