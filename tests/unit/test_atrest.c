@@ -65,7 +65,7 @@ knows(int fd, const struct digest_value *v)
 	struct entry_stat st;
 
 	assert_int_equal(entry_stat(fd, NULL, &st), 0);
-	if (!atrest_get(&s, 0, fd, &st, v->algorithm, &got))
+	if (!atrest_get(&s, 0, fd, &st, v->algorithm, &got) || got.algorithm != v->algorithm)
 		return false;
 	assert_true(digest_equal(&got, v));
 	return true;
@@ -120,6 +120,7 @@ what_is_damaged_is_nothing(void **state)
 static void
 what_is_noted_is_known_until_the_file_is_another(void **state)
 {
+	struct digest_value got;
 	struct entry_stat st;
 	auto_close int fd = make("x", &st);
 
@@ -128,6 +129,7 @@ what_is_noted_is_known_until_the_file_is_another(void **state)
 	atrest_put(&s, 0, fd, &st, &xxh3);
 	assert_true(knows(fd, &xxh3));
 	assert_false(knows(fd, &blocks));
+	assert_true(atrest_get(&s, 0, fd, &st, DIGEST_SHA256, &got) && digest_equal(&got, &xxh3));
 	atrest_add(&s, 0, fd, &st, &blocks);
 	assert_true(knows(fd, &xxh3) && knows(fd, &blocks));
 	atrest_put(&s, 0, fd, &st, &blocks); /* another content */
