@@ -3,13 +3,25 @@
 #include <stdio.h>
 #include <time.h>
 
-uint64_t
-clock_usec(void)
+static uint64_t
+usec_of(clockid_t clock)
 {
 	struct timespec t;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	(void)clock_gettime(clock, &t);
 	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / NSEC_PER_USEC;
+}
+
+uint64_t
+clock_usec(void)
+{
+	return usec_of(CLOCK_MONOTONIC);
+}
+
+uint64_t
+clock_boot_usec(void)
+{
+	return usec_of(CLOCK_BOOTTIME);
 }
 
 int64_t

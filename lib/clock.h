@@ -11,6 +11,9 @@
 /* CLOCK_MONOTONIC in microseconds. */
 uint64_t clock_usec(void);
 
+/* CLOCK_BOOTTIME in microseconds: by this the kernel tells when a process was started. */
+uint64_t clock_boot_usec(void);
+
 /* CLOCK_REALTIME in nanoseconds since 1970. */
 int64_t clock_real_ns(void);
 

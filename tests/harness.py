@@ -176,6 +176,7 @@ class Daemon:
         self.root.mkdir()
         self.control.parent.mkdir()
         self.port, self.process, self.errors = free_port(), None, ""
+        self.lost = set()  # sessions (setsid) of the roles of supervisors that were killed
         self.url = f"ft://127.0.0.1:{self.port}"
         if user:
             entry = pwd.getpwnam(user)
@@ -249,7 +250,7 @@ class Daemon:
         if self.process is None:
             return
         process, self.process = self.process, None
-        sessions = sessions_of(process.pid)
+        sessions = sessions_of(process.pid) | self.lost
         process.send_signal(signal.SIGTERM)
         try:
             got = process.wait(20 * PATIENCE)
@@ -268,7 +269,14 @@ class Daemon:
     def kill(self):
         """Everything at once, as a power cut would."""
         process, self.process = self.process, None
-        self._kill(process, sessions_of(process.pid))
+        self._kill(process, sessions_of(process.pid) | self.lost)
+
+    def lose(self):
+        """The supervisor alone is killed, and its roles have nobody; start() makes another one."""
+        process, self.process = self.process, None
+        self.lost |= sessions_of(process.pid)
+        process.kill()
+        process.wait()
 
     def _kill(self, process, sessions):
         for how in (signal.SIGSTOP, signal.SIGKILL):  # none may react to the end of another

@@ -177,6 +177,9 @@ class Wire:
     def pieces(self, request):
         """An answer in pieces: (first header, all bytes, last header)."""
         self.send(request)
+        return self.rest_of_pieces()
+
+    def rest_of_pieces(self):
         first, content = None, bytearray()
         while True:
             header, body = self.answer()

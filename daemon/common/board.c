@@ -58,19 +58,17 @@ write_header(void *page, uint32_t slots)
 	memcpy(h->magic, "FTDBOARD", sizeof(h->magic));
 	h->version = BOARD_VERSION;
 	h->slots = slots;
+	h->orders_size = sizeof(struct board_orders);
+	h->report_size = sizeof(struct board_report);
 	if (io_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", sizeof(h->boot_id), &boot,
 			 &len) == 0)
 		(void)snprintf(h->boot_id, sizeof(h->boot_id), "%.36s", boot);
 }
 
-int
-boards_create(struct boards *b, int runtime_dir, uint32_t slots)
+static struct boards
+no_boards(uint32_t slots)
 {
-	size_t size = ((size_t)slots + 1) * BOARD_PAGE;
-	void *orders = NULL, *reports = NULL, *public = NULL;
-	int r;
-
-	*b = (struct boards){
+	return (struct boards){
 		.slots = slots,
 		.orders_fd = -1,
 		.reports_fd = -1,
@@ -78,13 +76,17 @@ boards_create(struct boards *b, int runtime_dir, uint32_t slots)
 		.orders_ro_fd = -1,
 		.public_ro_fd = -1,
 	};
-	r = create_file(runtime_dir, "orders", size, &b->orders_fd, &b->orders_ro_fd);
-	if (r == 0)
-		r = create_file(runtime_dir, "reports", size, &b->reports_fd, NULL);
-	if (r == 0)
-		r = create_file(runtime_dir, "public", BOARD_PAGE, &b->public_fd, &b->public_ro_fd);
-	if (r == 0)
-		r = map_file(b->orders_fd, size, &orders);
+}
+
+/* Whatever stands there, or nothing but zeros. */
+static int
+map_all(struct boards *b)
+{
+	size_t size = ((size_t)b->slots + 1) * BOARD_PAGE;
+	void *orders = NULL, *reports = NULL, *public = NULL;
+	int r;
+
+	r = map_file(b->orders_fd, size, &orders);
 	if (r == 0)
 		r = map_file(b->reports_fd, size, &reports);
 	if (r == 0)
@@ -92,13 +94,123 @@ boards_create(struct boards *b, int runtime_dir, uint32_t slots)
 	b->orders = orders;
 	b->reports = reports;
 	b->public = public;
+	return r;
+}
+
+int
+boards_create(struct boards *b, int runtime_dir, uint32_t slots)
+{
+	size_t size = ((size_t)slots + 1) * BOARD_PAGE;
+	int r;
+
+	*b = no_boards(slots);
+	r = create_file(runtime_dir, "orders", size, &b->orders_fd, &b->orders_ro_fd);
+	if (r == 0)
+		r = create_file(runtime_dir, "reports", size, &b->reports_fd, NULL);
+	if (r == 0)
+		r = create_file(runtime_dir, "public", BOARD_PAGE, &b->public_fd, &b->public_ro_fd);
+	if (r == 0)
+		r = map_all(b);
 	if (r < 0) {
 		boards_done(b);
 		return r;
 	}
-	write_header(orders, slots);
-	write_header(reports, slots);
+	write_header(b->orders, slots);
+	write_header(b->reports, slots);
 	return 0;
+}
+
+/* --- what a former supervisor left */
+
+/* Only what it can have made itself: a file of another length would be a SIGBUS. */
+static int
+reopen_file(int dir, const char *name, size_t size, int *ret_rw, int *ret_ro)
+{
+	auto_close int rw = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	auto_close int ro = -1;
+	struct stat st;
+
+	if (rw < 0 || fstat(rw, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0177) != 0 ||
+	    st.st_size != (off_t)size)
+		return -ESTALE;
+	if (ret_ro != NULL) {
+		ro = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		if (ro < 0)
+			return -errno;
+		*ret_ro = take_fd(&ro);
+	}
+	*ret_rw = take_fd(&rw);
+	return 0;
+}
+
+static bool
+is_current(const void *page, uint32_t slots)
+{
+	struct board_header now = { .version = 0 };
+
+	write_header(&now, slots);
+	return now.boot_id[0] != '\0' && memcmp(page, &now, sizeof(now)) == 0;
+}
+
+/* Of a writer that was killed in the middle. */
+static void
+end_cut_write(board_seq *seq)
+{
+	if ((atomic_load(seq) & 1) != 0)
+		board_write_end(seq);
+}
+
+int
+boards_reopen(struct boards *b, int runtime_dir, uint32_t slots)
+{
+	size_t size = ((size_t)slots + 1) * BOARD_PAGE;
+	int r;
+
+	*b = no_boards(slots);
+	r = reopen_file(runtime_dir, "orders", size, &b->orders_fd, &b->orders_ro_fd);
+	if (r == 0)
+		r = reopen_file(runtime_dir, "reports", size, &b->reports_fd, NULL);
+	if (r == 0)
+		r = reopen_file(runtime_dir, "public", BOARD_PAGE, &b->public_fd, &b->public_ro_fd);
+	if (r == 0)
+		r = map_all(b);
+	if (r == 0 && (!is_current(b->orders, slots) || !is_current(b->reports, slots)))
+		r = -ESTALE;
+	if (r < 0)
+		boards_done(b);
+	else
+		end_cut_write(&b->public->seq);
+	return r;
+}
+
+static bool
+is_process(const struct board_process *p)
+{
+	return p->pid == 0 || (p->pid > 1 && p->asked_usec > 0 && p->asked_usec <= p->born_usec);
+}
+
+static bool
+are_sound(const struct board_orders *o, uint32_t slot)
+{
+	return o->slot == slot && o->session <= INT64_MAX && o->transfer_id <= INT64_MAX &&
+	       is_process(&o->process) && is_process(&o->pump) &&
+	       memchr(o->user, '\0', sizeof(o->user)) != NULL &&
+	       memchr(o->reason, '\0', sizeof(o->reason)) != NULL &&
+	       (o->peer.sa.sa_family == AF_INET || o->peer.sa.sa_family == AF_INET6);
+}
+
+int
+board_read_orders(const struct boards *b, uint32_t slot, struct board_orders *ret)
+{
+	struct board_orders *o = board_orders_at(b, slot);
+
+	if (o->session == 0)
+		return -ENOENT;
+	end_cut_write(&o->seq);
+	memcpy(ret, o, sizeof(*ret));
+	return are_sound(ret, slot) ? 0 : -EBADMSG;
 }
 
 void
@@ -157,6 +269,16 @@ read_stable(const board_seq *seq, const void *page, void *ret, size_t size)
 	return -EAGAIN;
 }
 
+static void
+bound_result(struct board_result *l)
+{
+	if (l->path_len > sizeof(l->path))
+		l->path_len = sizeof(l->path);
+	l->opt[sizeof(l->opt) - 1] = '\0';
+	l->result[sizeof(l->result) - 1] = '\0';
+	l->reason[sizeof(l->reason) - 1] = '\0';
+}
+
 int
 board_read_report(const struct board_report *r, struct board_report *ret)
 {
@@ -167,6 +289,7 @@ board_read_report(const struct board_report *r, struct board_report *ret)
 	if (ret->state >= BOARD_STATES)
 		ret->state = BOARD_WORKING;
 	ret->opt[sizeof(ret->opt) - 1] = '\0';
+	bound_result(&ret->last);
 	return e;
 }
 

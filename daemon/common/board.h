@@ -16,16 +16,18 @@
 
 enum {
 	BOARD_PAGE = 4096,
-	BOARD_VERSION = 3,
+	BOARD_VERSION = 4, /* of all that lies on the pages: a supervisor takes over no other */
 	BOARD_TEXT_MAX = 256,
 	BOARD_PATH_MAX = 1024,
 	BOARD_CODE_MAX = 32,
+	BOARD_REASON_MAX = 128,
 };
 
 struct board_header {
 	char magic[8]; /* "FTDBOARD" */
 	uint32_t version;
 	uint32_t slots;
+	uint32_t orders_size, report_size; /* bytes of a page that are in use */
 	char boot_id[40];
 };
 
@@ -40,22 +42,39 @@ enum board_quit {
 	BOARD_QUIT_RELOAD
 };
 
+/* A role's process: a pid, and when (CLOCK_BOOTTIME) it must have been started to be the one that
+ * is meant. Another one cannot have it: until born_usec nobody had waited for its end. */
+struct board_process {
+	int32_t pid; /* 0 until the house has answered */
+	uint32_t pad;
+	uint64_t asked_usec, born_usec; /* 0: there is none */
+};
+
 /* Written by the supervisor only. */
 struct board_orders {
 	board_seq seq;
 	uint32_t slot;
-	uint64_t session; /* 412 of "s412"; 0: the slot is free */
-	int32_t pid;      /* 0 until the house has answered */
 	uint32_t tls;
+	uint64_t session;             /* 412 of "s412"; 0: the slot is free */
+	struct board_process process; /* none: it has ended, and its pump has not */
+	struct board_process pump;    /* of a TLS connection */
 	union addr peer;
 	int64_t started_real_ns;
 	uint64_t started_usec;
+	uint64_t generation;
 	char user[64]; /* "" while anonymous */
+
+	/* for the supervisor that comes after this one */
+	uint64_t transfer,
+	    transfer_id;     /* the ordinal that was last seen, and 9031 of its "t9031" */
+	uint64_t rate_limit; /* of `ftctl limit` */
+	uint64_t records;    /* of transfers that the log has taken */
 
 	_Atomic uint32_t quit;   /* enum board_quit */
 	_Atomic uint64_t cancel; /* ordinal of the transfer that is to end, 0: none */
 	_Atomic uint64_t pause;  /* ordinal of the transfer that stands still; UINT64_MAX: any */
 	_Atomic uint64_t rate;   /* content bytes a second, both ways; UINT64_MAX: unlimited */
+	_Atomic uint64_t watched_usec;                /* when the supervisor last looked */
 	_Atomic uint64_t idle_timeout, stall_timeout; /* microseconds; live */
 	_Atomic uint32_t log_level;
 	_Atomic uint64_t retry_after_ms; /* of quit; 0: do not come back */
@@ -73,12 +92,24 @@ enum board_state {
 	BOARD_STATES,
 };
 
+/* How a transfer has ended. */
+struct board_result {
+	uint64_t transfer; /* its ordinal */
+	uint64_t bytes, usec;
+	char opt[24];
+	char result[BOARD_CODE_MAX];
+	char reason[BOARD_REASON_MAX];
+	uint32_t path_len;
+	char path[BOARD_PATH_MAX]; /* as below */
+};
+
 /* Written by the session only. Counters only grow. */
 struct board_report {
 	board_seq seq;
-	uint32_t state; /* enum board_state */
-	uint64_t heartbeat_usec;
-	uint64_t since_usec; /* when state began (idle since, …) */
+	_Atomic uint64_t heartbeat_usec; /* moves while it runs, whatever it does */
+	uint32_t state;                  /* enum board_state */
+	uint32_t ended;                  /* it ended in order: 1 + its exit status */
+	uint64_t since_usec;             /* when state began (idle since, …) */
 
 	/* The transfer under way: its ordinal in this session, from 1; 0: none. The supervisor
 	 * gives each one that it sees or logs an id ("t9031") of its own. */
@@ -97,6 +128,11 @@ struct board_report {
 	/* totals of the session; bytes are content bytes of uploads and downloads */
 	uint64_t bytes_in, bytes_out;
 	uint64_t uploads, downloads, failed, requests;
+
+	/* records of transfers for the log, and the last of them: for a supervisor that did not get
+	 * it */
+	uint64_t records;
+	struct board_result last;
 };
 
 /* Written by the supervisor four times a second, read by beacon and gates. */
@@ -131,6 +167,9 @@ struct boards {
 
 /* Makes the three files anew in the directory (0600) and maps them. 0 or -errno. */
 int boards_create(struct boards *b, int runtime_dir, uint32_t slots);
+/* Maps those that a former supervisor left there, with all that is on them. -ENOENT: there are
+ * none; -ESTALE: they are of another boot, version or size, or not ours; -errno. */
+int boards_reopen(struct boards *b, int runtime_dir, uint32_t slots);
 void boards_done(struct boards *b);
 struct board_orders *board_orders_at(const struct boards *b, uint32_t slot);
 struct board_report *board_report_at(const struct boards *b, uint32_t slot);
@@ -138,6 +177,10 @@ struct board_report *board_report_at(const struct boards *b, uint32_t slot);
 /* A consistent copy of a report, strings bounded: 0; -EAGAIN after 100 torn tries (*ret is then the
  * last try, bounded all the same). */
 int board_read_report(const struct board_report *r, struct board_report *ret);
+
+/* The orders of a used slot, as a former supervisor left them: 0; -ENOENT: it is free; -EBADMSG: no
+ * supervisor wrote that. */
+int board_read_orders(const struct boards *b, uint32_t slot, struct board_orders *ret);
 
 /* --- for roles */
 

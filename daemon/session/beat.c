@@ -15,13 +15,14 @@
 enum { BEAT_SECONDS = 4, STACK = 64 << 10, TEXT_MAX = 512, ID_TEXT_MAX = 6 * MESSAGE_ID_MAX + 3 };
 
 /* The thread sends frames that the main thread made before, while that is in a call that takes
- * long. It touches nothing else of the session; what it could not send whole the main thread goes
- * on with. */
+ * long. It touches nothing else of the session but its sign of life for the supervisor; what it
+ * could not send whole the main thread goes on with. */
 struct beat {
 	pthread_t thread;
 	pthread_mutex_t lock; /* held for moments only: nothing that is done under it waits */
 	pthread_cond_t changed;
 	int fd;
+	_Atomic uint64_t *heartbeat; /* of the report */
 	bool armed, ends, parked;
 	struct timespec due; /* of the next frame */
 	size_t len, sent;    /* of the frame; sent > 0: torn */
@@ -56,6 +57,7 @@ say(struct beat *b)
 	if (n > 0)
 		b->sent = b->sent + (size_t)n == b->len ? 0 : b->sent + (size_t)n;
 	b->due = seconds_from_now();
+	atomic_store_explicit(b->heartbeat, clock_usec(), memory_order_relaxed);
 }
 
 static void *
@@ -99,7 +101,7 @@ start_thread(struct beat *b)
 }
 
 static int
-beat_new(int fd, struct beat **ret)
+beat_new(const struct session *s, struct beat **ret)
 {
 	auto_free struct beat *b = calloc(1, sizeof(*b));
 	pthread_condattr_t attr;
@@ -107,7 +109,8 @@ beat_new(int fd, struct beat **ret)
 
 	if (b == NULL)
 		return -ENOMEM;
-	b->fd = fd;
+	b->fd = s->conn.fd;
+	b->heartbeat = &s->report->heartbeat_usec;
 	b->due = seconds_from_now();
 	(void)pthread_mutex_init(&b->lock, NULL);
 	(void)pthread_condattr_init(&attr);
@@ -155,7 +158,7 @@ beat_begin(struct session *s, const struct request *rq, const char *phase)
 	if (!s->hello || s->conn.dead || buf_len(&s->conn.out) > 0)
 		return 0;
 	if (s->beat == NULL) {
-		r = beat_new(s->conn.fd, &s->beat);
+		r = beat_new(s, &s->beat);
 		if (r < 0)
 			return r;
 	}

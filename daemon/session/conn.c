@@ -161,6 +161,8 @@ await(struct session *s, int events, int ms)
 	}
 	if (p[1].revents != 0) /* the supervisor is gone */
 		close_fd(&s->privilege);
+	if (s->privilege < 0) /* another one sees by this that we live */
+		report_heartbeat(s);
 	return p[0].revents;
 }
 

@@ -8,7 +8,10 @@ enum { READ_TRIES = 100 };
 bool
 gap_kicked(const struct session *s)
 {
-	return atomic_load_explicit(&s->orders->quit, memory_order_relaxed) == BOARD_QUIT_KICKED;
+	bool unknown = s->privilege < 0 && s->orders->process.pid == 0;
+
+	return unknown ||
+	       atomic_load_explicit(&s->orders->quit, memory_order_relaxed) == BOARD_QUIT_KICKED;
 }
 
 int

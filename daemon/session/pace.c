@@ -45,7 +45,7 @@ pace_paused(const struct session *s)
 	uint64_t transfer = s->report->transfer;
 
 	/* without a supervisor nobody would end it */
-	return transfer != 0 && (pause == transfer || pause == UINT64_MAX) && s->privilege >= 0;
+	return transfer != 0 && (pause == transfer || pause == UINT64_MAX) && session_watched(s);
 }
 
 /* What queues up behind answers that nobody reads is no sign of life. */

@@ -13,7 +13,7 @@ static struct board_report *
 begin(struct session *s)
 {
 	board_write_begin(&s->report->seq);
-	s->report->heartbeat_usec = clock_usec();
+	atomic_store_explicit(&s->report->heartbeat_usec, clock_usec(), memory_order_relaxed);
 	return s->report;
 }
 
@@ -135,13 +135,47 @@ count(struct board_report *p, bool upload, bool good)
 	p->downloads += good && p->state == BOARD_SENDING;
 }
 
+struct ended {
+	const char *opt, *path;
+	uint64_t transfer, bytes, usec;
+	const char *result, *reason; /* reason may be NULL */
+};
+
+/* The log gets a record; the page has the last one, for a supervisor that never saw it. */
+static void
+record(struct session *s, const struct ended *e, size_t path_len)
+{
+	size_t cut = path_len > BOARD_PATH_MAX ? path_len - BOARD_PATH_MAX : 0;
+	struct board_report *p = begin(s);
+	struct board_result *l = &p->last;
+
+	p->records++;
+	l->transfer = e->transfer;
+	l->bytes = e->bytes;
+	l->usec = e->usec;
+	(void)snprintf(l->opt, sizeof(l->opt), "%s", e->opt);
+	(void)snprintf(l->result, sizeof(l->result), "%s", e->result);
+	(void)snprintf(l->reason, sizeof(l->reason), "%s", e->reason != NULL ? e->reason : "");
+	l->path_len = (uint32_t)(path_len - cut);
+	memcpy(l->path, e->path + cut, path_len - cut);
+	end(s);
+	rolelog_transfer(e->opt, e->transfer, e->path, path_len, e->bytes, e->usec, e->result,
+			 e->reason);
+}
+
 void
 report_transfer_end(struct session *s, const char *result, const char *reason)
 {
 	struct board_report *p = s->report;
+	const struct ended e = { .opt = p->opt,
+				 .path = p->path,
+				 .transfer = p->transfer,
+				 .bytes = p->offset,
+				 .usec = clock_usec() - p->transfer_started_usec,
+				 .result = result,
+				 .reason = reason };
 
-	rolelog_transfer(p->opt, p->transfer, p->path, p->path_len, p->offset,
-			 clock_usec() - p->transfer_started_usec, result, reason);
+	record(s, &e, p->path_len);
 	s->recorded = true;
 	p = begin(s);
 	count(p, p->upload != 0, strcmp(result, "ok") == 0);
@@ -164,11 +198,26 @@ void
 report_upload_end(struct session *s, const struct publish *p, const char *result,
 		  const char *reason)
 {
+	const struct ended e = { .opt = "upload",
+				 .path = p->name,
+				 .transfer = p->transfer,
+				 .bytes = p->bytes,
+				 .usec = clock_usec() - p->started_usec,
+				 .result = result,
+				 .reason = reason };
 	struct board_report *page;
 
-	rolelog_transfer("upload", p->transfer, p->name, strlen(p->name), p->bytes,
-			 clock_usec() - p->started_usec, result, reason);
+	record(s, &e, strlen(p->name));
 	page = begin(s);
 	count(page, true, strcmp(result, "ok") == 0);
+	end(s);
+}
+
+void
+report_end(struct session *s, int status)
+{
+	struct board_report *p = begin(s);
+
+	p->ended = 1 + (uint32_t)status;
 	end(s);
 }

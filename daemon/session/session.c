@@ -21,7 +21,10 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20 };
+enum { LINGER_MS = 2000, LINGER_BYTES = 1 << 20, RETRY_MS = 1000 };
+
+#define LOOK_PERIOD (250 * USEC_PER_MSEC)
+#define WATCH_TIMEOUT (5 * USEC_PER_SEC)
 
 /* ---- beginning */
 
@@ -128,6 +131,28 @@ session_ending(const struct session *s)
 	       atomic_load_explicit(&s->orders->quit, memory_order_relaxed) != BOARD_STAY;
 }
 
+bool
+session_watched(const struct session *s)
+{
+	uint64_t last = atomic_load_explicit(&s->orders->watched_usec, memory_order_relaxed);
+
+	return s->privilege >= 0 || clock_usec() - last < WATCH_TIMEOUT;
+}
+
+/* With a client that never lets us wait, nothing else would show that the supervisor is gone. */
+static void
+look_up(struct session *s)
+{
+	struct pollfd p = { .fd = s->privilege, .events = 0 };
+	uint64_t now = clock_usec();
+
+	if (now - s->looked_usec < LOOK_PERIOD)
+		return;
+	s->looked_usec = now;
+	if (poll(&p, 1, 0) > 0)
+		close_fd(&s->privilege);
+}
+
 static int
 serve_requests(struct session *s)
 {
@@ -141,6 +166,7 @@ serve_requests(struct session *s)
 	while (r == 0) {
 		rolelog_set_level(
 		    atomic_load_explicit(&s->orders->log_level, memory_order_relaxed));
+		look_up(s);
 		r = session_ending(s) ? -ECANCELED : dispatch_one(s);
 	}
 	return r;
@@ -159,7 +185,7 @@ quit_error(const struct session *s)
 		return -FTD_E_cancelled;
 	case BOARD_QUIT_DRAINING:
 	case BOARD_QUIT_RELOAD:
-	case BOARD_STAY: /* the supervisor is gone; another will be there soon */
+	case BOARD_STAY:
 		break;
 	}
 	return -FTD_E_draining;
@@ -189,7 +215,9 @@ farewell(struct session *s, int r)
 		return;
 	if (r == -ETIMEDOUT)
 		say_last(s, -FTD_E_timeout, "no byte either way for too long", 0);
-	if (r == -ECANCELED)
+	if (r == -ECANCELED && atomic_load(&s->orders->quit) == BOARD_STAY)
+		say_last(s, -FTD_E_busy, "the server is starting anew", RETRY_MS);
+	else if (r == -ECANCELED)
 		say_last(s, quit_error(s), gap_reason(s, reason),
 			 atomic_load(&s->orders->retry_after_ms));
 }

@@ -58,7 +58,8 @@ struct session {
 	const struct board_orders *orders;
 	const struct board_public *public;
 	struct board_report *report;
-	int privilege; /* to the supervisor; its end says that the supervisor is gone */
+	int privilege;        /* to the supervisor; its end says that the supervisor is gone: -1 */
+	uint64_t looked_usec; /* when it was last looked at */
 
 	struct session_share shares[CONFIG_SHARES_MAX]; /* as in config->shares */
 	struct conn conn;
@@ -109,6 +110,8 @@ void session_done(struct session *s);
 uint8_t *session_chunk(struct session *s);
 /* The supervisor wants this session to end, or is gone itself. */
 bool session_ending(const struct session *s);
+/* Somebody watches over it: the supervisor that it was born under, or one that came after. */
+bool session_watched(const struct session *s);
 
 /* ---- conn.c ----
  * All return 0 or positive, or negative: -ENODATA (the client is gone: end quietly), -ETIMEDOUT
@@ -200,7 +203,8 @@ int dispatch_cancel_done(struct session *s, struct request *cancel);
 /* Looks at the orders: 0 go on; -ECANCELED with *ret_code ("cancelled", "draining") when this
  * transfer or this session is to end now; never waits. */
 int gap_check(struct session *s, const char **ret_code);
-/* The administrator ends this session, whatever it is doing. */
+/* This session ends now, whatever it is doing: the administrator wants it, or the supervisor was
+ * gone before it knew of it. */
 bool gap_kicked(const struct session *s);
 /* The reason that goes with orders->quit; buf holds BOARD_TEXT_MAX. Returns buf. */
 const char *gap_reason(const struct session *s, char *buf);
@@ -241,6 +245,9 @@ uint64_t report_transfer_park(struct session *s);
 struct publish;
 void report_upload_end(struct session *s, const struct publish *p, const char *result,
 		       const char *reason);
+
+/* The session ends in order, with this exit status. */
+void report_end(struct session *s, int status);
 
 /* ---- shares.c: names to places ---- */
 struct place {

@@ -107,6 +107,14 @@ start_of(const struct packet_birth *birth, int connection, int privilege, struct
 }
 
 static int
+exit_status(const struct session *s)
+{
+	if (s->left)
+		return ROLE_EXIT_LEFT;
+	return s->nonsense ? ROLE_EXIT_CLIENT : ROLE_EXIT_OK;
+}
+
+static int
 session_main(const struct packet_birth *birth, int connection, int privilege)
 {
 	const int keep[] = { ROLE_FD_LOG, connection, privilege };
@@ -133,9 +141,8 @@ session_main(const struct packet_birth *birth, int connection, int privilege)
 		return ROLE_EXIT_SETUP;
 	}
 	session_serve(&s);
-	if (s.left)
-		return ROLE_EXIT_LEFT;
-	return s.nonsense ? ROLE_EXIT_CLIENT : ROLE_EXIT_OK;
+	report_end(&s, exit_status(&s));
+	return exit_status(&s);
 }
 
 static void

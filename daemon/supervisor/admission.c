@@ -1,7 +1,6 @@
 #include "daemon/supervisor/admission.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -140,6 +139,7 @@ connection_new(struct supervisor *sup, int fd, const union addr *peer, bool prox
 		.peer = *peer,
 		.privilege = -1,
 		.stream = -1,
+		.pidfd = -1,
 		.deadline_usec = clock_usec() + sup->config->login_timeout,
 		.source = proxy ? source_hold_unnamed() : source_hold(peer),
 	};
@@ -251,8 +251,8 @@ admission_tick(struct supervisor *sup)
 		connections_refuse(c, &v);
 	}
 	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)
-		if (now >= c->deadline_usec + GATE_OVERTIME && c->child != NULL)
-			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		if (now >= c->deadline_usec + GATE_OVERTIME)
+			connections_kill(c);
 	pumps_tick(sup);
 	refusals_tick();
 	admission_fill(sup);
@@ -296,8 +296,7 @@ admission_stop(struct supervisor *sup)
 	while (a->pumps.first != NULL)
 		connections_free(a->pumps.first);
 	for (struct connection *c = a->gates.first; c != NULL; c = a->gates.first) {
-		if (c->child != NULL)
-			(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		connections_kill(c);
 		connections_free(c);
 	}
 	logins_stop();

@@ -1,8 +1,11 @@
 #include "daemon/supervisor/connections.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/logins.h"
@@ -38,6 +41,15 @@ list_remove(struct connection_list *l, struct connection *c)
 }
 
 void
+connections_kill(struct connection *c)
+{
+	if (c->child != NULL)
+		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+	else if (c->pidfd >= 0 && c->known)
+		(void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
+}
+
+void
 connections_leave(struct connection *c)
 {
 	struct admission *a = c->sup->admission;
@@ -70,6 +82,7 @@ connections_free(struct connection *c)
 	close_fd(&c->fd);
 	close_fd(&c->privilege);
 	close_fd(&c->stream);
+	close_fd(&c->pidfd);
 	free(c);
 }
 

@@ -28,7 +28,7 @@ struct connection {
 	/* STAGE_GATE */
 	uint64_t entered_usec;
 	uint64_t house;
-	pid_t pid; /* 0 until born */
+	struct board_process process; /* its pid is 0 until it is born */
 	int privilege;
 	int stream;          /* the session's end of what a pump would serve */
 	struct login *login; /* logins.c: a verifier has it, or will; NULL: none */
@@ -40,6 +40,9 @@ struct connection {
 	/* STAGE_PUMP */
 	struct session *session; /* NULL: it is gone, and the pump delivers what it left */
 	uint64_t gone_usec;      /* since when */
+	uint32_t slot;           /* of the session that is gone */
+	int pidfd;               /* of one that a former supervisor started; else -1 */
+	bool known;              /* it is certain that the descriptor is the pump's */
 };
 
 struct connection_list {
@@ -54,6 +57,9 @@ struct admission {
 };
 
 void connections_append(struct connection_list *l, struct connection *c);
+
+/* Ends its process, which is told when it has; the process of nobody else. */
+void connections_kill(struct connection *c);
 
 /* Takes it out of whatever it counts in. */
 void connections_leave(struct connection *c);

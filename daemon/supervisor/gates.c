@@ -74,7 +74,8 @@ on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	(void)source;
 	(void)fd;
 	(void)events;
-	if (c->pid == 0) /* its birth was told before it could speak, and is to be read first */
+	if (c->process.pid ==
+	    0) /* its birth was told before it could speak, and is to be read first */
 		return 0;
 	r = asks_take(c);
 	if (r == 0)
@@ -115,6 +116,7 @@ gate_open(struct connection *c)
 	const int fds[] = {
 		[BIRTH_CONNECTION] = c->fd, [BIRTH_PRIVILEGE] = theirs, [BIRTH_STREAM] = pumps_end
 	};
+	c->process.asked_usec = clock_boot_usec();
 	r = sd_event_add_io(c->sup->event, &c->io, c->privilege, EPOLLIN, on_gate_packet, c);
 	if (r >= 0)
 		r = houses_birth(c->sup, HOUSE_GATE, &b, fds, &c->house);
@@ -155,10 +157,11 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 
 	while (c != NULL && c->number != connection)
 		c = c->next;
-	if (c == NULL || c->pid != 0)
+	if (c == NULL || c->process.pid != 0)
 		return; /* told twice */
 	c->house = 0;
-	c->pid = pid;
+	c->process.born_usec = clock_boot_usec();
+	c->process.pid = pid;
 	r = pid <= 0 ? -EAGAIN
 		     : sd_event_add_child(sup->event, &c->child, pid, WEXITED, on_gate_death, c);
 	if (r < 0) {
@@ -166,7 +169,7 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 		return;
 	}
 	if (c->stage == STAGE_EVICTED)
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		connections_kill(c);
 }
 
 static const struct connection *
@@ -174,7 +177,7 @@ find_pid(const struct connection_list *l, pid_t pid)
 {
 	const struct connection *c = l->first;
 
-	while (c != NULL && c->pid != pid)
+	while (c != NULL && c->process.pid != pid)
 		c = c->next;
 	return c;
 }
@@ -219,8 +222,7 @@ gates_evict(struct connection *c)
 	c->source->gates--;
 	a->pool--;
 	c->io = sd_event_source_disable_unref(c->io);
-	if (c->child != NULL)
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+	connections_kill(c);
 }
 
 static const struct source *

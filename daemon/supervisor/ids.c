@@ -86,3 +86,10 @@ ids_next(struct ids *ids)
 		(void)reserve(ids);
 	return ids->next++;
 }
+
+void
+ids_pass(struct ids *ids, uint64_t number)
+{
+	if (number >= ids->next)
+		ids->next = number + 1;
+}

@@ -313,6 +313,39 @@ transfer_record(struct supervisor *sup, const struct speaker *w, const struct re
 }
 
 static void
+take_transfer(struct supervisor *sup, const struct speaker *w, const struct record *rec,
+	      const char *path, const char *text)
+{
+	transfer_record(sup, w, rec, path, text);
+	board_orders_at(&sup->boards, w->session->slot)->records++;
+}
+
+void
+journal_catch_up(struct session *s)
+{
+	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
+	const struct board_result *l = &s->seen.last;
+	const struct speaker w = { .session = s, .number = s->number, .peer = s->peer };
+	struct record rec = { .head = { .path_len = l->path_len,
+					.transfer = l->transfer,
+					.bytes = l->bytes,
+					.usec = l->usec } };
+	uint64_t missing = s->seen.records > o->records ? s->seen.records - o->records : 0;
+	char text[2 * BOARD_REASON_MAX];
+
+	if (missing == 0)
+		return;
+	if (missing > 1)
+		log_line(LOG_WARNING, "s%llu: %llu records of transfers are lost before this one",
+			 (unsigned long long)s->number, (unsigned long long)missing - 1);
+	memcpy(rec.head.opt, l->opt, sizeof(rec.head.opt));
+	memcpy(rec.head.result, l->result, sizeof(rec.head.result));
+	transfer_record(s->sup, &w, &rec, l->path,
+			text_escape(text, sizeof(text), l->reason, strlen(l->reason)));
+	o->records = s->seen.records;
+}
+
+static void
 text_record(const struct speaker *w, const struct rolelog_record *h, const char *text)
 {
 	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
@@ -357,7 +390,7 @@ handle_record(struct journal *j, struct record *rec, size_t len, pid_t pid)
 		log_line(LOG_WARNING, "pid %d sent a log record that is none, dropping it",
 			 (int)pid);
 	else if (transfer)
-		transfer_record(j->sup, &w, rec, path, text);
+		take_transfer(j->sup, &w, rec, path, text);
 	else
 		text_record(&w, &rec->head, text);
 }

@@ -37,5 +37,8 @@ int journal_start(struct supervisor *sup);
 void journal_stop(struct supervisor *sup);
 /* Takes some of what the roles have said: while it is still known whose it is. */
 void journal_listen(struct supervisor *sup);
+/* Writes the record of the session's last transfer from its report, if none has come for it, and
+ * tells how many others were lost: nobody listened while there was no supervisor. */
+void journal_catch_up(struct session *s);
 /* What roles get as ROLE_FD_LOG (borrowed). */
 int journal_role_fd(const struct journal *j);

@@ -41,7 +41,7 @@ sessions_quit(struct session *s, enum board_quit why, const char *reason, uint64
 void
 sessions_limit(struct session *s, uint64_t rate)
 {
-	s->rate_limit = rate;
+	s->rate_limit = page_of(s)->rate_limit = rate;
 	throttle_order(s);
 	orders_poke(s);
 }

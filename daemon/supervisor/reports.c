@@ -38,12 +38,23 @@ accept_report(struct session *s, const struct board_report *r, uint64_t elapsed_
 	accept_counter(&s->seen.requests, r->requests, elapsed_usec + 1);
 }
 
+/* The id stays the same for a supervisor that comes after. */
+static void
+remember_id(const struct session *s)
+{
+	struct board_orders *o = board_orders_at(&s->sup->boards, s->slot);
+
+	o->transfer_id = s->transfer_id;
+	o->transfer = s->transfer_ordinal;
+}
+
 uint64_t
 sessions_transfer_id(struct session *s, uint64_t ordinal)
 {
 	if (ordinal != s->transfer_ordinal || s->transfer_id == 0) {
 		s->transfer_ordinal = ordinal;
 		s->transfer_id = ids_next(&s->sup->ids);
+		remember_id(s);
 		rate_reset(&s->priv->rate);
 	}
 	return s->transfer_id;

@@ -235,6 +235,13 @@ is_transferring(const struct session *s)
 }
 
 static void
+kill_one(const struct session *s)
+{
+	if (s->pidfd >= 0)
+		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+}
+
+static void
 enforce(struct session *s, uint64_t now)
 {
 	const struct config *c = s->sup->config;
@@ -248,8 +255,8 @@ enforce(struct session *s, uint64_t now)
 		overdue = true;
 	if (s->quit != BOARD_STAY && s->quit != BOARD_QUIT_KICKED && is_transferring(s))
 		overdue = false; /* it may finish what it serves */
-	if (overdue && s->pidfd >= 0)
-		(void)syscall(SYS_pidfd_send_signal, s->pidfd, SIGKILL, NULL, 0);
+	if (overdue)
+		kill_one(s);
 }
 
 void
@@ -262,6 +269,7 @@ sessions_tick(struct supervisor *sup)
 		if (sup->slots[i] == NULL)
 			continue;
 		left--;
+		atomic_store(&board_orders_at(&sup->boards, i)->watched_usec, now);
 		sessions_refresh(sup->slots[i]);
 		enforce(sup->slots[i], now);
 	}
@@ -359,7 +367,6 @@ void
 sessions_kill(struct supervisor *sup)
 {
 	for (uint32_t i = 0; i < sup->boards.slots; i++)
-		if (sup->slots[i] != NULL && sup->slots[i]->pidfd >= 0)
-			(void)syscall(SYS_pidfd_send_signal, sup->slots[i]->pidfd, SIGKILL, NULL,
-				      0);
+		if (sup->slots[i] != NULL)
+			kill_one(sup->slots[i]);
 }

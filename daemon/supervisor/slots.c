@@ -55,13 +55,22 @@ number_add(struct session *s)
 	numbers[s->number % BUCKETS] = s;
 }
 
+static void
+pid_add(struct session *s, pid_t pid)
+{
+	s->pid = pid;
+	s->priv->by_pid = pids[(unsigned)s->pid % BUCKETS];
+	pids[(unsigned)s->pid % BUCKETS] = s;
+}
+
 void
 slots_set_pid(struct session *s, pid_t pid)
 {
-	s->pid = pid;
-	board_orders_at(&s->sup->boards, s->slot)->pid = pid;
-	s->priv->by_pid = pids[(unsigned)s->pid % BUCKETS];
-	pids[(unsigned)s->pid % BUCKETS] = s;
+	struct board_process *process = &board_orders_at(&s->sup->boards, s->slot)->process;
+
+	process->born_usec = clock_boot_usec();
+	process->pid = pid;
+	pid_add(s, pid);
 }
 
 static void
@@ -94,19 +103,27 @@ slots_start(struct supervisor *sup)
 	free_slots = calloc(n, sizeof(uint32_t));
 	if (sup->slots == NULL || free_slots == NULL)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++)
-		free_slots[i] = n - 1 - i;
-	n_free_slots = n;
+	for (uint32_t i = n; i-- > 0;) /* others may be those of a former supervisor */
+		if (board_orders_at(&sup->boards, i)->session == 0)
+			free_slots[n_free_slots++] = i;
 	return 0;
+}
+
+void
+slots_release(struct supervisor *sup, uint32_t slot)
+{
+	memset(board_orders_at(&sup->boards, slot), 0, BOARD_PAGE);
+	memset(board_report_at(&sup->boards, slot), 0, BOARD_PAGE);
+	free_slots[n_free_slots++] = slot;
 }
 
 void
 slots_free(struct session *s)
 {
 	struct supervisor *sup = s->sup;
+	bool kept = pumps_session_gone(s);
 
 	forget(s);
-	pumps_session_gone(s);
 	(void)sd_event_source_disable_unref(s->priv->child);
 	close_fd(&s->priv->privilege);
 	close_fd(&s->priv->connection);
@@ -115,10 +132,9 @@ slots_free(struct session *s)
 		s->priv->source->sessions--;
 		source_release(s->priv->source);
 	}
-	memset(board_orders_at(&sup->boards, s->slot), 0, BOARD_PAGE);
-	memset(board_report_at(&sup->boards, s->slot), 0, BOARD_PAGE);
 	sup->slots[s->slot] = NULL;
-	free_slots[n_free_slots++] = s->slot;
+	if (!kept)
+		slots_release(sup, s->slot);
 	sup->sessions--;
 	free(s->priv);
 	free(s);
@@ -135,6 +151,7 @@ slots_stop(struct supervisor *sup)
 	free(free_slots);
 	sup->slots = NULL;
 	free_slots = NULL;
+	n_free_slots = 0;
 }
 
 void
@@ -146,12 +163,14 @@ slots_write_orders(const struct session *s)
 	board_write_begin(&o->seq);
 	o->slot = s->slot;
 	o->session = s->number;
-	o->pid = s->pid;
 	o->peer = s->peer;
 	o->tls = s->tls;
 	(void)snprintf(o->user, sizeof(o->user), "%s", s->user);
 	o->started_real_ns = s->started_real_ns;
 	o->started_usec = s->started_usec;
+	o->generation = s->generation;
+	o->rate_limit = s->rate_limit;
+	atomic_store(&o->watched_usec, clock_usec());
 	atomic_store(&o->idle_timeout, c->idle_timeout);
 	atomic_store(&o->stall_timeout, c->stall_timeout);
 	atomic_store(&o->log_level, (uint32_t)c->log_level);
@@ -159,14 +178,15 @@ slots_write_orders(const struct session *s)
 	board_write_end(&o->seq);
 }
 
-struct session *
-slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls,
+/* In the slot, which is no longer free. NULL without memory. */
+static struct session *
+session_new(struct supervisor *sup, uint32_t slot, uint64_t number, const union addr *peer,
 	    const char *user)
 {
 	struct session *s = calloc(1, sizeof(*s));
 	struct session_private *p = calloc(1, sizeof(*p));
 
-	if (s == NULL || p == NULL || n_free_slots == 0) {
+	if (s == NULL || p == NULL) {
 		free(s);
 		free(p);
 		return NULL;
@@ -176,23 +196,65 @@ slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uin
 				       .source = source_hold(peer) };
 	*s = (struct session){
 		.sup = sup,
-		.slot = free_slots[--n_free_slots],
+		.slot = slot,
 		.number = number,
 		.pidfd = -1,
-		.generation = sup->generation,
 		.peer = *peer,
-		.tls = tls,
-		.started_real_ns = clock_real_ns(),
-		.started_usec = clock_usec(),
 		.rate_limit = NUM_UNLIMITED,
 		.priv = p,
 	};
 	(void)snprintf(s->user, sizeof(s->user), "%s", user);
 	if (p->source != NULL)
 		p->source->sessions++;
-	sup->slots[s->slot] = s;
+	sup->slots[slot] = s;
 	sup->sessions++;
 	number_add(s);
+	return s;
+}
+
+struct session *
+slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer, uint32_t tls,
+	    const char *user)
+{
+	uint32_t slot;
+	struct session *s;
+
+	if (n_free_slots == 0)
+		return NULL;
+	slot = free_slots[n_free_slots - 1];
+	s = session_new(sup, slot, number, peer, user);
+	if (s == NULL)
+		return NULL;
+	n_free_slots--;
+	s->generation = sup->generation;
+	s->tls = tls;
+	s->started_real_ns = clock_real_ns();
+	s->started_usec = clock_usec();
+	board_orders_at(&sup->boards, slot)->process.asked_usec = clock_boot_usec();
+	throttle_begin(s);
+	slots_write_orders(s);
+	return s;
+}
+
+struct session *
+slots_adopt(struct supervisor *sup, uint32_t slot, const struct board_orders *orders)
+{
+	struct session *s = session_new(sup, slot, orders->session, &orders->peer, orders->user);
+
+	if (s == NULL)
+		return NULL;
+	pid_add(s, orders->process.pid);
+	s->adopted = true;
+	s->generation = orders->generation;
+	s->tls = orders->tls;
+	s->started_real_ns = orders->started_real_ns;
+	s->started_usec = orders->started_usec;
+	s->transfer_ordinal = orders->transfer;
+	s->transfer_id = orders->transfer_id;
+	s->rate_limit = orders->rate_limit;
+	s->pause = atomic_load(&orders->pause);
+	s->quit = (enum board_quit)atomic_load(&orders->quit);
+	s->quit_usec = clock_usec();
 	throttle_begin(s);
 	slots_write_orders(s);
 	return s;

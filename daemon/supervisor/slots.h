@@ -16,19 +16,24 @@ struct session_private {
 	struct connection *pump; /* of a TLS connection; NULL: plain text, or it has ended */
 	sd_event_source *child;
 	struct rate rate;
-	uint64_t refreshed_usec;
 	uint_fast32_t seq;
 };
 
 /* 0 or -ENOMEM. */
 int slots_start(struct supervisor *sup);
 void slots_stop(struct supervisor *sup);
+/* Wipes both pages; whoever comes next may have it. */
+void slots_release(struct supervisor *sup, uint32_t slot);
 
 /* Claims a slot and writes its orders; user "": anonymous. NULL: none is free, or no memory. */
 struct session *slots_claim(struct supervisor *sup, uint64_t number, const union addr *peer,
 			    uint32_t tls, const char *user);
+/* A record for the session that a former supervisor left in the slot, whose orders are sound. NULL
+ * without memory. */
+struct session *
+slots_adopt(struct supervisor *sup, uint32_t slot, const struct board_orders *orders);
 void slots_set_pid(struct session *s, pid_t pid);
 /* Identity and live settings, as the configuration in force has them. */
 void slots_write_orders(const struct session *s);
-/* Wipes both pages, frees slot and record, tells who may wait for it. */
+/* Frees the record, and the slot unless its pump has still to end; tells who may wait for it. */
 void slots_free(struct session *s);

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <systemd/sd-daemon.h>
@@ -27,6 +28,7 @@
 #include "lib/own.h"
 
 enum { EXIT_USAGE = 2, EXIT_FAILED = 1, HANDED_MAX = CONFIG_LISTENERS_MAX + 2 };
+enum { AGAIN_TIMES = 20, AGAIN_NS = 50000000 };
 
 struct handed {
 	int tcp[CONFIG_LISTENERS_MAX];
@@ -101,14 +103,27 @@ open_runtime_dir(struct supervisor *sup, bool as_root, uid_t uid, gid_t gid)
 	return EXIT_FAILED;
 }
 
+/* What a daemon that was killed held, its roles may still hold for a moment. */
+static bool
+try_again(int *tries)
+{
+	const struct timespec pause = { .tv_nsec = AGAIN_NS };
+
+	return (*tries)++ < AGAIN_TIMES && nanosleep(&pause, NULL) == 0;
+}
+
 /* One daemon a runtime directory; the lock lives as long as the process. */
 static int
 hold_pid_file(const struct supervisor *sup)
 {
 	auto_close int fd =
 	    openat(sup->runtime_dir, "ftd.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int r = -1, tries = 0;
 
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	do {
+		r = fd >= 0 ? flock(fd, LOCK_EX | LOCK_NB) : -1;
+	} while (r < 0 && errno == EWOULDBLOCK && try_again(&tries));
+	if (r < 0) {
 		log_line(LOG_ERR, "ftd.pid beside %s: %s", sup->config->control_path,
 			 errno == EWOULDBLOCK ? "another ftd runs with it" : strerror(errno));
 		return EXIT_FAILED;
@@ -182,6 +197,29 @@ open_control(const struct config *c)
 	return take_fd(&fd);
 }
 
+static void
+tell_problems(const struct config *c, struct config_problems *problems)
+{
+	for (size_t i = 0; i < problems->n; i++)
+		log_line(LOG_ERR, "%s:%d: %s", c->file, problems->list[i].line,
+			 problems->list[i].text);
+	config_problems_done(problems);
+}
+
+static int
+open_udp(const struct config *c, int *ret)
+{
+	struct config_problems problems = { .n = 0 };
+	int r, tries = 0;
+
+	do {
+		config_problems_done(&problems);
+		r = listeners_open_udp(c, &problems, ret);
+	} while (r < 0 && try_again(&tries));
+	tell_problems(c, &problems);
+	return r;
+}
+
 static int
 open_sockets(struct supervisor *sup, struct start_sockets *s)
 {
@@ -194,13 +232,9 @@ open_sockets(struct supervisor *sup, struct start_sockets *s)
 	r = h.n_tcp > 0 ? listeners_adopt(sup, h.tcp, h.n_tcp, &s->listeners)
 			: listeners_open(sup, sup->config, NULL, &problems, &s->listeners);
 	s->udp = h.udp;
-	if (s->udp < 0 && listeners_open_udp(sup->config, &problems, &s->udp) < 0)
+	tell_problems(sup->config, &problems);
+	if (s->udp < 0 && open_udp(sup->config, &s->udp) < 0)
 		r = -EINVAL;
-	(void)snprintf(problems.file, sizeof(problems.file), "%s", sup->config->file);
-	for (size_t i = 0; i < problems.n; i++)
-		log_line(LOG_ERR, "%s:%d: %s", problems.file, problems.list[i].line,
-			 problems.list[i].text);
-	config_problems_done(&problems);
 	if (r < 0)
 		return EXIT_FAILED;
 	s->control = h.control >= 0 ? h.control : open_control(sup->config);

@@ -13,6 +13,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/adoption.h"
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
@@ -139,6 +140,20 @@ watch_signals(struct supervisor *sup)
 	return r;
 }
 
+/* Those of a supervisor that was killed, where its sessions may still live; else fresh ones. */
+static int
+open_boards(struct supervisor *sup)
+{
+	int r = boards_reopen(&sup->boards, sup->runtime_dir, CONFIG_SESSIONS_MAX);
+
+	if (r == -ESTALE)
+		log_line(
+		    LOG_NOTICE,
+		    "the boards are of another boot or version: sessions that are left from then "
+		    "end by themselves");
+	return r < 0 ? boards_create(&sup->boards, sup->runtime_dir, CONFIG_SESSIONS_MAX) : 0;
+}
+
 static int
 begin(struct supervisor *sup)
 {
@@ -149,15 +164,17 @@ begin(struct supervisor *sup)
 	if (r >= 0)
 		r = watch_signals(sup);
 	if (r >= 0)
-		r = boards_create(&sup->boards, sup->runtime_dir, CONFIG_SESSIONS_MAX);
+		r = open_boards(sup);
 	if (r >= 0)
 		r = journal_start(sup);
 	if (r >= 0)
 		r = slots_start(sup);
 	if (r >= 0)
 		r = admission_start(sup);
-	if (r >= 0)
+	if (r >= 0) {
+		adoption_start(sup);
 		r = tick_start(sup);
+	}
 	renewal_before_houses(sup, sup->config);
 	if (r >= 0)
 		r = houses_start(sup, sup->config, on_first_houses, &pair);
@@ -175,6 +192,7 @@ end(struct supervisor *sup)
 	renewal_stop(sup);
 	helpers_stop();
 	houses_stop(sup);
+	adoption_stop(sup);
 	admission_stop(sup);
 	orphans_reap();
 	journal_stop(sup);

@@ -95,6 +95,8 @@ struct session {
 	uint64_t number; /* 412 of "s412" */
 	pid_t pid;       /* 0 until born */
 	int pidfd;
+	bool adopted; /* a former supervisor started it: it is no child of ours, and ends after what
+			 it serves (adoption.c) */
 	uint64_t generation;
 	union addr peer;
 	uint32_t tls;                 /* 0: plain text, 12, 13 */

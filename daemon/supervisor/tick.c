@@ -7,6 +7,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/adoption.h"
 #include "daemon/supervisor/rate.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
@@ -121,6 +122,7 @@ on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	struct activity a;
 
 	sessions_tick(sup);
+	adoption_tick(sup);
 	throttle_tick(sup);
 	admission_tick(sup);
 	renewal_tick(sup);

@@ -147,6 +147,7 @@ host_start_as(struct host *h, unsigned flags, const char *user, const char *shar
 		rolelog_init(log[1], 7);
 		run(&start, (flags & HOST_SANDBOX) != 0);
 	}
+	h->orders->process.pid = h->pid;
 	(void)close(server);
 	(void)close(pair[1]);
 	(void)close(log[0]);

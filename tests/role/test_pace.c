@@ -230,7 +230,32 @@ without_a_supervisor_it_goes_on(void **state)
 	expect_state(&h, BOARD_PAUSED);
 	close_fd(&h.privilege);
 	expect_status(&h, "ok");
-	expect_code(&h, "draining");
+	expect_code(&h, "busy");
+	expect_end(&h);
+	assert_content("w", body, SIZE);
+	host_end(&h);
+}
+
+/* But for another supervisor that watches over it. */
+static void
+under_another_supervisor_it_stands_still(void **state)
+{
+	auto_free uint8_t *body = random_bytes(SIZE);
+	struct pollfd p = { .events = POLLIN };
+	struct host h;
+
+	(void)state;
+	host_start(&h, 0, "", "");
+	host_pause(&h, UINT64_MAX);
+	h.orders->watched_usec = clock_usec();
+	begin_upload(&h, "/w", body, SIZE);
+	expect_state(&h, BOARD_PAUSED);
+	close_fd(&h.privilege);
+	p.fd = h.wire.fd;
+	assert_int_equal(poll(&p, 1, 1500), 0);
+	assert_int_equal(h.report->state, BOARD_PAUSED);
+	host_pause(&h, 0);
+	expect_status(&h, "ok");
 	expect_end(&h);
 	assert_content("w", body, SIZE);
 	host_end(&h);
@@ -249,6 +274,7 @@ main(void)
 		TEST(a_download_stands_still),
 		TEST(what_stands_still_is_cancelled),
 		TEST(without_a_supervisor_it_goes_on),
+		TEST(under_another_supervisor_it_stands_still),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -236,9 +236,59 @@ without_a_supervisor(void **state)
 	assert_false(says_something(&h, 100));
 	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
 	expect_status(&h, "ok");
-	expect_code(&h, "draining");
+	auto_json json_t *last = get(&h);
+
+	assert_text(last, "code", "busy");
+	assert_true(json_is_true(json_object_get(last, "close")));
+	assert_true(json_integer_value(json_object_get(last, "retry_after_ms")) > 0);
 	expect_end(&h);
 	assert_content("s", "halfhalf", 8);
+	/* what nobody has heard stands on the page */
+	assert_int_equal(h.report->records, 1);
+	assert_string_equal(h.report->last.result, "ok");
+	assert_int_equal(h.report->last.bytes, 8);
+	assert_memory_equal(h.report->last.path, "s", h.report->last.path_len);
+	host_end(&h);
+}
+
+/* Another supervisor sees by its page that it lives, though nothing comes. */
+static void
+without_a_supervisor_it_shows_that_it_lives(void **state)
+{
+	struct host h;
+	uint64_t beat;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/s", "filesize", 8));
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 100));
+	close_fd(&h.privilege);
+	assert_false(says_something(&h, 500));
+	beat = h.report->heartbeat_usec;
+	assert_false(says_something(&h, 2500));
+	assert_true(h.report->heartbeat_usec > beat);
+	host_end(&h);
+}
+
+/* Its birth was never told: no other supervisor could find it. */
+static void
+unknown_to_its_supervisor(void **state)
+{
+	struct host h;
+
+	(void)state;
+	host_start(&h, HOST_HELLO, "", "");
+	h.orders->process.pid = 0;
+	put(&h, json_pack("{s:s, s:s, s:i}", "opt", "upload", "filename", "/s", "filesize", 8));
+	assert_int_equal(wire_put_body(&h.wire, "half", 4), 0);
+	assert_int_equal(wire_flush(&h.wire), 0);
+	assert_false(says_something(&h, 100));
+	close_fd(&h.privilege);
+	expect_code(&h, "cancelled");
+	assert_int_equal(host_wait(&h), 0);
+	assert_missing("s");
+	assert_no_orphan();
 	host_end(&h);
 }
 
@@ -376,6 +426,8 @@ main(void)
 		TEST(one_transfer_cancelled),
 		TEST(drained_in_a_header),
 		TEST(without_a_supervisor),
+		TEST(without_a_supervisor_it_shows_that_it_lives),
+		TEST(unknown_to_its_supervisor),
 		TEST(stalled_in_a_body),
 		TEST(idle_is_not_stalled),
 		TEST(a_reset_does_not_end_the_reading),

@@ -239,6 +239,41 @@ def test_comes_back_after_a_crash(service):
     exchange(service)
 
 
+def ft_process(machine, *args):
+    return subprocess.Popen(["nsenter", "-a", "-t", machine.pid, "ft", *args], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE)
+
+
+def test_transfers_outlive_the_supervisor(service):
+    """Killed, it is started anew, knows its sessions again (whose times /proc does not tell: ProtectProc=), and a
+    stop still ends them."""
+    service.run("sh", "-c", "head -c 30000000 /dev/urandom >/tmp/large")
+    uploads = [ft_process(service, "put", "--limit", "6M", "/tmp/large", f"ft://127.0.0.1/large{i}") for i in range(2)]
+    until(lambda: service.status()["transfers"] == 2, 10, "the transfers under way")
+    before = {t["id"] for t in json.loads(service.out("ftctl", "--json", "list-transfers"))["transfers"]}
+    pid = service.show("MainPID")
+    service.run("kill", "-KILL", pid)
+    until(lambda: service.show("ActiveState") == "active" and service.show("MainPID") not in ("0", pid), 10)
+    until(lambda: {t["id"] for t in json.loads(service.out("ftctl", "--json", "list-transfers"))["transfers"]} == before,
+          10, "the transfers' return")
+    for upload in uploads:
+        _, told = upload.communicate(timeout=60)
+        assert upload.returncode == 0, told
+    for i in range(2):
+        service.run("cmp", "/tmp/large", f"/srv/ftd/large{i}")
+
+    upload = ft_process(service, "put", "--limit", "2M", "/tmp/large", "ft://127.0.0.1/large2")
+    until(lambda: service.status()["transfers"] == 1, 10, "the transfer under way")
+    service.run("kill", "-KILL", service.show("MainPID"))
+    until(lambda: service.run("ftctl", "status", check=False).returncode == 0 and service.status()["transfers"] == 1, 10)
+    service.run("ftctl", "shutdown", "--grace", "1s", check=False)
+    service.run("systemctl", "stop", "ftd.service")
+    upload.kill()
+    upload.communicate()
+    assert service.run("ps", "-u", "ftd", check=False).stdout.count("\n") <= 1
+    service.run("rm", "-f", *(f"/srv/ftd/large{i}" for i in range(3)))
+
+
 def test_wrong_configuration_is_not_tried_for_ever(machine):
     conf = machine.conf
     machine.run("sh", "-ec", f"cp {conf} /tmp/good; echo 'limitz = {{ }};' >>{conf}")

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/common/board.h"
@@ -72,6 +73,77 @@ new_boards_do_not_touch_the_old_ones(void **state)
 	remove_dir(dir, path);
 }
 
+static struct board_orders
+some_orders(uint32_t slot)
+{
+	struct board_orders o = { .slot = slot,
+				  .session = 412,
+				  .process = { .pid = 77, .asked_usec = 5, .born_usec = 6 },
+				  .peer = { .in = { .sin_family = AF_INET } } };
+
+	return o;
+}
+
+static void
+what_was_left_is_found_again(void **state)
+{
+	char path[] = "/tmp/ftd-board.XXXXXX";
+	int dir = temp_dir(path);
+	struct boards b, again;
+	struct board_orders o = some_orders(3);
+
+	(void)state;
+	assert_int_equal(boards_reopen(&b, dir, 8), -ENOENT);
+	assert_int_equal(boards_create(&b, dir, 8), 0);
+	memcpy(board_orders_at(&b, 3), &o, sizeof(o));
+	board_write_begin(&board_orders_at(&b, 3)->seq); /* killed while it wrote */
+	board_write_begin(&b.public->seq);
+	boards_done(&b);
+	assert_int_equal(boards_reopen(&again, dir, 9), -ESTALE); /* of another size */
+	assert_int_equal(boards_reopen(&again, dir, 8), 0);
+	assert_int_equal(board_read_orders(&again, 2, &o), -ENOENT);
+	assert_int_equal(board_read_orders(&again, 3, &o), 0);
+	assert_int_equal(o.session, 412);
+	assert_int_equal(board_orders_at(&again, 3)->seq & 1, 0);
+	assert_int_equal(again.public->seq & 1, 0);
+	((struct board_header *)again.orders)->version++;
+	boards_done(&again);
+	assert_int_equal(boards_reopen(&again, dir, 8), -ESTALE);
+	assert_int_equal(fchmodat(dir, "reports", 0660, 0), 0);
+	assert_int_equal(boards_reopen(&again, dir, 8), -ESTALE);
+	remove_dir(dir, path);
+}
+
+static void
+orders_that_nobody_wrote(void **state)
+{
+	struct board_orders good = some_orders(0), o;
+	struct board_orders *page = calloc(2, BOARD_PAGE);
+	const struct boards b = { .slots = 1, .orders = page };
+
+	(void)state;
+	for (int i = 0; i <= 7; i++) {
+		o = good;
+		if (i == 1)
+			o.slot = 1;
+		if (i == 2)
+			o.session = UINT64_MAX;
+		if (i == 3)
+			o.process.pid = -1;
+		if (i == 4)
+			o.process.born_usec = 4;
+		if (i == 5)
+			o.pump.pid = 1;
+		if (i == 6)
+			memset(o.user, 'x', sizeof(o.user));
+		if (i == 7)
+			o.peer.sa.sa_family = AF_UNIX;
+		memcpy(board_orders_at(&b, 0), &o, sizeof(o));
+		assert_int_equal(board_read_orders(&b, 0, &o), i == 0 ? 0 : -EBADMSG);
+	}
+	free(page);
+}
+
 static void
 a_torn_page_is_told_and_bounded(void **state)
 {
@@ -100,6 +172,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_role_sees_its_page_and_cannot_write_orders),
 		cmocka_unit_test(new_boards_do_not_touch_the_old_ones),
+		cmocka_unit_test(what_was_left_is_found_again),
+		cmocka_unit_test(orders_that_nobody_wrote),
 		cmocka_unit_test(a_torn_page_is_told_and_bounded),
 	};
 
