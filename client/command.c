@@ -18,7 +18,8 @@
 	 OPTION_BIT(verbose) | OPTION_BIT(help))
 #define OPTIONS_TRANSFER                                                                   \
 	(OPTIONS_COMMON | OPTION_BIT(if_exists) | OPTION_BIT(digest) | OPTION_BIT(limit) | \
-	 OPTION_BIT(include) | OPTION_BIT(exclude) | OPTION_BIT(no_progress))
+	 OPTION_BIT(connections) | OPTION_BIT(include) | OPTION_BIT(exclude) |             \
+	 OPTION_BIT(no_progress))
 
 const struct command commands[COMMAND_COUNT] = {
 #define COMMAND(name, stem, min, max, options, operands, help) \

@@ -13,33 +13,32 @@ struct digest;
 
 struct fetch {
 	struct client *client;
-	int fd;        /* -1: what comes is dropped */
-	bool seekable; /* holes are left out, not written */
-	uint64_t at;   /* position in the file */
-	uint64_t size; /* of the whole file, as its entry says */
+	struct session *session; /* it comes over; borrowed */
+	int fd;                  /* -1: what comes is dropped */
+	bool seekable;           /* holes are left out, not written */
+	uint64_t at;             /* position in the file */
+	uint64_t end;            /* of what was asked for, as the entry of the file says */
+	uint64_t moved;          /* bytes that came over the wire */
 	struct digest *digest;
 	uint8_t *buffer; /* FETCH_BUFFER bytes */
 };
 
 enum { FETCH_BUFFER = 256 << 10 };
 
-int fetch_init(struct fetch *x, struct client *c);
+int fetch_init(struct fetch *x, struct client *c, struct session *s);
 void fetch_done(struct fetch *x);
 
-/* The next file: into fd (borrowed, -1: nowhere) from position at. -ENOMEM. */
-int fetch_begin(struct fetch *x, int fd, bool seekable, uint64_t at, uint64_t size);
+/* The next file, or the next piece of one: into fd (borrowed, -1: nowhere) from at up to end.
+ * -ENOMEM. */
+int fetch_begin(struct fetch *x, int fd, bool seekable, uint64_t at, uint64_t end);
 
 /* Takes in what the frame brings. Negative (f): scope ITEM is this machine's failure to write; the
  * rest of the body is then still to come. */
 int fetch_frame(struct fetch *x, const struct answer *a, struct failure *f);
 
-/* The trailer came: is all there, and is it what was sent? f: size_mismatch, digest_mismatch. */
+/* The trailer came: is all there, and is it what was sent? f: size_mismatch, digest_mismatch. The
+ * file may still be short of a hole at its end. */
 int fetch_end(struct fetch *x, const struct answer *trailer, struct failure *f);
 
 /* Drops a frame's body. */
 int fetch_drop(struct fetch *x, const struct answer *a, struct failure *f);
-
-/* Asks for digests of the blocks of what fd holds, and tells how many bytes from the front are
- * equal. */
-int fetch_compare(struct fetch *x, const struct url *url, int fd, uint64_t held,
-		  uint64_t *ret_equal, struct failure *f);

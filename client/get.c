@@ -287,7 +287,7 @@ command_get(struct client *c, int argc, char **argv)
 	urls = command_urls(c, argc, argv, &status);
 	if (urls == NULL)
 		return status;
-	if (fetch_init(&g.fetch, c) < 0)
+	if (fetch_init(&g.fetch, c, &c->session) < 0)
 		return STATUS_OTHER;
 	if (out)
 		(void)get_to_stdout(&g, urls, argc, argv);
@@ -313,7 +313,7 @@ command_cat(struct client *c, int argc, char **argv)
 	urls = command_urls(c, argc, argv, &status);
 	if (urls == NULL)
 		return status;
-	if (fetch_init(&g.fetch, c) < 0)
+	if (fetch_init(&g.fetch, c, &c->session) < 0)
 		return STATUS_OTHER;
 	(void)get_to_stdout(&g, urls, argc, argv);
 	fetch_done(&g.fetch);

@@ -1,15 +1,19 @@
 /*
- * Downloads. client/get.c finds out what goes where, get_file.c fetches one file, get_tree.c a
- * whole directory as one stream, get_listed.c a directory file by file (when parts of it are there
- * already or are not wanted). A name appears only when its content is complete and verified.
+ * Downloads. client/get.c finds out what goes where, get_file.c fetches one file, get_ranges.c what
+ * is missing of one, get_tree.c a whole directory as one stream, get_listed.c a directory file by
+ * file (when parts of it are there already or are not wanted). A name appears only when its content
+ * is complete and verified.
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "client/blocks.h"
 #include "client/command.h"
 #include "client/fetch.h"
+#include "client/lanes.h"
 #include "client/part.h"
 
 struct get {
@@ -45,9 +49,9 @@ void get_place_done(struct get_place *p);
  */
 int get_wanted(struct get *g, int dir, const char *leaf, const char *shown);
 
-/* Sends the request for a file, from offset on, if it still is the version etag ("": any). */
-int
-get_ask(struct get *g, const struct url *url, uint64_t offset, const char *etag, struct failure *f);
+/* The request for a file; NULL without memory. get_ask() sends it. */
+json_t *get_request(const struct get *g, const struct url *url);
+int get_ask(struct get *g, const struct url *url, struct failure *f);
 
 /* One file into dir under leaf (PATH_COMPONENT_MAX + 1 bytes, may change). asked: id of the
  * get_ask() whose answer comes next on this connection, 0: none. Tries again as the user wants;
@@ -55,9 +59,29 @@ get_ask(struct get *g, const struct url *url, uint64_t offset, const char *etag,
 int get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown,
 	     bool inside, uint64_t asked);
 
-/* Tells what came, and counts it. */
-void get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size,
-	      uint64_t resumed, uint64_t began_usec, bool inside);
+/* Tells what came from url, and counts it; the rest of *file is set. */
+void get_tell(struct get *g, const struct url *url, struct report_file *file);
+
+/* What is known of one file while it comes, over however many tries. */
+struct get_ranges {
+	struct get *get;
+	const struct url *url;
+	const char *shown;
+	int fd; /* of its part */
+	bool begun;
+	struct part_facts facts;
+	char etag[ANSWER_ETAG_MAX + 1]; /* of the version that is fetched; "": none is known */
+	struct blocks blocks;           /* of that version: what is held of it */
+	uint64_t held;                  /* bytes that were there before */
+	atomic_ullong moved;            /* bytes over the wire */
+	struct lanes lanes;
+};
+
+/* Fetches what the part does not have, over as many connections as are wanted. What it has is known
+ * by its content alone. 0; 1: there is nothing to compare with, it has to come whole; negative (f):
+ * "changed" when it is another version meanwhile. */
+int get_ranges(struct get_ranges *x, struct failure *f);
+void get_ranges_done(struct get_ranges *x);
 
 /* All below url into the place. 0 or negative as above. */
 int get_tree(struct get *g, const struct url *url, struct get_place *place);

@@ -7,21 +7,17 @@
 #include "client/get.h"
 #include "lib/clock.h"
 #include "lib/err.h"
-#include "lib/num.h"
 #include "lib/own.h"
+#include "lib/text.h"
 
 enum { CHANGES_MAX = 3 };
 
 /* One file on its way. */
 struct arriving {
-	struct get *get;
-	const struct url *url;
-	const char *shown;
 	struct part part;
-	struct part_facts facts;
-	uint64_t size, resumed, began_usec;
-	char etag[ANSWER_ETAG_MAX + 1]; /* the held bytes were compared with it; "": none */
-	uint64_t asked;                 /* id of a request that is sent already; 0: none */
+	struct get_ranges ranges;
+	uint64_t began_usec;
+	uint64_t asked; /* id of a request that is sent already; 0: none */
 };
 
 struct part_facts
@@ -30,7 +26,8 @@ get_facts(const struct entry *e)
 	return (struct part_facts){ .has_mtime = e->has_mtime,
 				    .has_mode = e->has_mode,
 				    .mtime_ns = e->mtime_ns,
-				    .mode = e->mode };
+				    .mode = e->mode,
+				    .size = e->filesize };
 }
 
 int
@@ -58,6 +55,8 @@ get_publish(struct get *g, struct part *part, char *leaf, const struct part_fact
 	int r;
 
 	memcpy(before, leaf, sizeof(before));
+	if (ftruncate(part->fd, (off_t)facts->size) < 0)
+		return failure_local(f, -errno, leaf);
 	r = part_publish(part, leaf, facts, g->client->options.if_exists);
 	if (r < 0)
 		return failure_set(f, FAILURE_ITEM,
@@ -69,110 +68,52 @@ get_publish(struct get *g, struct part *part, char *leaf, const struct part_fact
 }
 
 void
-get_tell(struct get *g, const struct url *url, const char *shown, uint64_t size, uint64_t resumed,
-	 uint64_t began_usec, bool inside)
+get_tell(struct get *g, const struct url *url, struct report_file *file)
 {
 	char remote[URL_PATH_TEXT_MAX];
-	struct report_file file = { .name = shown,
-				    .remote = url_path(url, remote),
-				    .bytes = size,
-				    .held = resumed,
-				    .moved = size - resumed,
-				    .usec =
-					began_usec > 0 ? clock_usec() - began_usec : NUM_UNLIMITED,
-				    .inside = inside };
 
+	file->remote = url_path(url, remote);
 	retry_reset(&g->client->session.retry);
-	report_file(&g->client->report, &file);
+	report_file(&g->client->report, file);
 }
 
-/* Bytes from an earlier try: keeps those that equal the server's, and remembers of which version.
- */
-static int
-compare_held(struct arriving *x, uint64_t held, struct failure *f)
+json_t *
+get_request(const struct get *g, const struct url *url)
 {
-	struct session *session = &x->get->client->session;
-	struct answer a;
-	struct entry e;
-	int r;
-
-	r = session_ask(session, session_request("stat", x->url), &a, f);
-	if (r < 0)
-		return r;
-	r = entry_decode(a.object, &e);
-	if (r < 0) {
-		answer_done(&a);
-		return failure_protocol(f, "what stat says is no entry");
-	}
-	if (e.etag.data != NULL) {
-		memcpy(x->etag, e.etag.data, e.etag.len);
-		x->etag[e.etag.len] = '\0';
-	}
-	if (held > e.filesize)
-		held = e.filesize;
-	r = e.type == ENTRY_FILE && x->etag[0] != '\0' ? 1 : 0;
-	entry_done(&e);
-	answer_done(&a);
-	if (r == 0 || held == 0)
-		return 0;
-	return fetch_compare(&x->get->fetch, x->url, x->part.fd, held, &x->resumed, f);
-}
-
-static int
-look_at_held(struct arriving *x, struct failure *f)
-{
-	int64_t held = part_held(&x->part);
-	int r = 0;
-
-	x->resumed = 0;
-	x->etag[0] = '\0';
-	if (held < 0)
-		return failure_local(f, (int)held, x->part.name);
-	if (held == 0)
-		return 0;
-	r = compare_held(x, (uint64_t)held, f);
-	if (r < 0)
-		return r;
-	report_note(&x->get->client->report, "%s: %ju of %ju bytes held are right", x->part.name,
-		    (uintmax_t)x->resumed, (uintmax_t)held);
-	return ftruncate(x->part.fd, (off_t)x->resumed) < 0 ? failure_local(f, -errno, x->part.name)
-							    : 0;
-}
-
-int
-get_ask(struct get *g, const struct url *url, uint64_t offset, const char *etag, struct failure *f)
-{
-	struct client *c = g->client;
 	json_t *rq = session_request("download", url);
 
 	if (rq != NULL) {
 		(void)json_object_set_new(rq, "digest",
-					  json_string(digest_name(c->options.digest)));
+					  json_string(digest_name(g->client->options.digest)));
 		(void)json_object_set_new(rq, "holes", json_true());
 	}
-	if (rq != NULL && offset > 0)
-		(void)json_object_set_new(rq, "offset", json_integer((json_int_t)offset));
-	if (rq != NULL && etag[0] != '\0')
-		(void)json_object_set_new(rq, "if_match", json_string(etag));
-	return session_send(&c->session, rq, f);
+	return rq;
 }
+
+int
+get_ask(struct get *g, const struct url *url, struct failure *f)
+{
+	return session_send(&g->client->session, get_request(g, url), f);
+}
+
+/* ---- all of it, as one stream */
 
 /* The first frame: what the file is. */
 static int
 begin(struct arriving *x, const struct answer *a, struct failure *f)
 {
-	struct fetch *fetch = &x->get->fetch;
+	struct get_ranges *ranges = &x->ranges;
+	struct get *g = ranges->get;
 	struct entry e;
 
 	if (entry_decode(a->object, &e) < 0)
 		return failure_protocol(f, "a download does not begin with an entry");
-	x->size = e.filesize;
-	x->facts = get_facts(&e);
+	ranges->facts = get_facts(&e);
 	entry_done(&e);
-	if (x->size < x->resumed)
-		return failure_protocol(f, "the file is smaller than its resumed part");
-	report_begin(&x->get->client->report, x->shown, x->size, x->resumed);
-	if (fetch_begin(fetch, x->part.fd, true, x->resumed, x->size) < 0)
+	if (!ranges->begun)
+		report_begin(&g->client->report, ranges->shown, ranges->facts.size, 0);
+	ranges->begun = true;
+	if (fetch_begin(&g->fetch, x->part.fd, true, 0, ranges->facts.size) < 0)
 		return failure_connection(f, -ENOMEM);
 	return 0;
 }
@@ -181,71 +122,100 @@ begin(struct arriving *x, const struct answer *a, struct failure *f)
 static int
 take(struct arriving *x, uint64_t id, bool *first, bool *more, struct failure *f)
 {
+	struct get *g = x->ranges.get;
 	struct answer a;
 	int r;
 
-	r = session_receive_for(&x->get->client->session, id, &a, f);
+	r = session_receive_for(&g->client->session, id, &a, f);
 	if (r < 0)
 		return r;
 	*more = a.more;
 	r = *first ? begin(x, &a, f) : 0;
 	*first = false;
 	if (r == 0)
-		r = fetch_frame(&x->get->fetch, &a, f);
+		r = fetch_frame(&g->fetch, &a, f);
 	if (r == 0 && !a.more)
-		r = fetch_end(&x->get->fetch, &a, f);
+		r = fetch_end(&g->fetch, &a, f);
 	answer_done(&a);
 	return r;
 }
 
-/* From what is held to a complete, verified part. */
 static int
-attempt(struct arriving *x, struct failure *f)
+fetch_stream(struct arriving *x, struct failure *f)
 {
-	struct session *session = &x->get->client->session;
+	struct get *g = x->ranges.get;
+	struct session *session = &g->client->session;
 	bool first = true, more = true;
 	uint64_t id = x->asked;
 	int r = 0;
 
 	if (id == 0) {
-		r = look_at_held(x, f);
-		if (r == 0)
-			r = get_ask(x->get, x->url, x->resumed, x->etag, f);
+		r = get_ask(g, x->ranges.url, f);
 		id = session->last_id;
 	}
 	x->asked = 0;
+	g->fetch.moved = 0;
 	while (r == 0 && more)
 		r = take(x, id, &first, &more, f);
-	if (r == 0)
-		return 0;
-	if (f->status == STATUS_LOCAL)
+	x->ranges.moved += g->fetch.moved;
+	if (r < 0 && f->status == STATUS_LOCAL)
 		session_close(session); /* the rest of the content is still to come */
-	if (strcmp(f->code, "digest_mismatch") == 0 && ftruncate(x->part.fd, 0) < 0)
-		return failure_local(f, -errno, x->part.name);
 	return r;
 }
 
-/* Again and again, as long as that makes sense. */
+/* ---- again and again */
+
+/* From what is held to a complete, verified part. */
+static int
+attempt(struct arriving *x, struct failure *f)
+{
+	int r = 1;
+
+	if (x->asked == 0 &&
+	    (part_held(&x->part) > 0 || x->ranges.get->client->options.connections > 1)) {
+		r = get_ranges(&x->ranges, f);
+		if (r > 0 && ftruncate(x->part.fd, 0) < 0)
+			return failure_local(f, -errno, x->part.name);
+	}
+	return r > 0 ? fetch_stream(x, f) : r;
+}
+
+/* Another version is there now: what both have in common counts. */
+static bool
+may_restart(struct arriving *x, const struct failure *f, unsigned *changes)
+{
+	struct report *report = &x->ranges.get->client->report;
+	char shown[PROGRESS_NAME_MAX];
+
+	if (strcmp(f->code, "changed") != 0 || ++*changes > CHANGES_MAX)
+		return false;
+	report_warning(report, "%s: changed on the server while it came: starting anew",
+		       text_escape(shown, sizeof(shown), x->ranges.shown, strlen(x->ranges.shown)));
+	return true;
+}
+
+/* As long as that makes sense. */
 static int
 fetch_all(struct arriving *x, struct failure *f)
 {
-	struct session *session = &x->get->client->session;
+	struct get *g = x->ranges.get;
+	struct session *session = &g->client->session;
 	unsigned changes = 0;
 	int r;
 
 	for (;;) {
-		r = session_open(session, x->url, f);
+		r = session_open(session, x->ranges.url, f);
 		if (r == 0)
 			r = attempt(x, f);
 		if (r == 0)
 			return 0;
-		if (strcmp(f->code, "changed") == 0 && x->resumed > 0 && ++changes < CHANGES_MAX)
-			r = 1; /* between the comparison and the download */
-		else if (f->scope != FAILURE_CONNECTION && !f->again)
-			return r;
-		if (x->get->ahead > 0)
+		if (g->ahead > 0)
 			session_close(session); /* other answers would come first */
-		r = r > 0 ? 0 : session_again(session, f);
+		if (may_restart(x, f, &changes))
+			continue;
+		if (f->scope != FAILURE_CONNECTION && !f->again)
+			return r;
+		r = session_again(session, f);
 		if (r < 0)
 			return r;
 	}
@@ -257,7 +227,7 @@ prepare(struct arriving *x, int dir, const char *leaf, struct failure *f)
 {
 	int r;
 
-	r = get_wanted(x->get, dir, leaf, x->shown);
+	r = get_wanted(x->ranges.get, dir, leaf, x->ranges.shown);
 	if (r > 0) {
 		r = part_open(dir, leaf, &x->part);
 		if (r == 0)
@@ -275,10 +245,8 @@ int
 get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *shown, bool inside,
 	 uint64_t asked)
 {
-	struct arriving x = { .get = g,
-			      .url = url,
-			      .shown = shown,
-			      .part = { .fd = -1 },
+	struct arriving x = { .part = { .fd = -1 },
+			      .ranges = { .get = g, .url = url, .shown = shown },
 			      .began_usec = clock_usec(),
 			      .asked = asked };
 	struct failure f;
@@ -291,13 +259,21 @@ get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *
 	}
 	if (r == 0)
 		return 0;
+	x.ranges.fd = x.part.fd;
 	if (r > 0)
 		r = fetch_all(&x, &f);
 	if (r == 0)
-		r = get_publish(g, &x.part, leaf, &x.facts, &f);
+		r = get_publish(g, &x.part, leaf, &x.ranges.facts, &f);
 	part_done(&x.part);
+	get_ranges_done(&x.ranges);
 	if (r == 0) {
-		get_tell(g, url, shown, x.size, x.resumed, x.began_usec, inside);
+		get_tell(g, url,
+			 &(struct report_file){ .name = shown,
+						.bytes = x.ranges.facts.size,
+						.held = x.ranges.held,
+						.moved = x.ranges.moved,
+						.usec = clock_usec() - x.began_usec,
+						.inside = inside });
 		return 0;
 	}
 	report_failure(&g->client->report, shown, &f);

@@ -106,7 +106,7 @@ ask_ahead(struct listed *l, size_t i)
 			return;
 		r = foresee(l, &e, &url);
 		entry_done(&e);
-		if (r > 0 && get_ask(g, &url, 0, "", &f) < 0)
+		if (r > 0 && get_ask(g, &url, &f) < 0)
 			return; /* whoever reads will meet it again */
 		if (r >= 0)
 			l->asked[l->next++] = r > 0 ? session->last_id : 0;

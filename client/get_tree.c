@@ -4,6 +4,7 @@
 
 #include "client/get.h"
 #include "lib/err.h"
+#include "lib/num.h"
 #include "lib/own.h"
 
 enum { SHOWN_MAX = 2 * PATH_BYTES_MAX };
@@ -131,7 +132,12 @@ take_file(struct stream *s, const struct entry *e, struct answer *a, struct fail
 		r = get_publish(g, &file.part, file.leaf, &facts, f);
 	part_done(&file.part);
 	if (r == 0 && !file.dropped)
-		get_tell(g, s->url, file.shown, size, 0, 0, true);
+		get_tell(g, s->url,
+			 &(struct report_file){ .name = file.shown,
+						.bytes = size,
+						.moved = g->fetch.moved,
+						.usec = NUM_UNLIMITED,
+						.inside = true });
 	if (r < 0 && f->scope != FAILURE_ITEM)
 		return r;
 	if (r < 0 && !file.dropped)

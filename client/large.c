@@ -106,6 +106,10 @@ end(struct large *x, struct answer *ret, struct failure *f)
 		       (json_int_t)x->facts.size, "digest", x->digest);
 	r = session_ask(&x->client->session, rq, ret, f);
 	progress_phase(progress, NULL);
+	if (r == 0 && !answer_is(&ret->status, "ok")) {
+		answer_done(ret);
+		return failure_protocol(f, "an upload ends with something that is no receipt");
+	}
 	return r;
 }
 

@@ -17,7 +17,7 @@
 struct part_facts {
 	bool has_mtime, has_mode;
 	int64_t mtime_ns;
-	uint64_t mode;
+	uint64_t mode, size;
 };
 
 struct part {

@@ -140,6 +140,9 @@ int upload_answer(struct upload *u, struct failure *f);
  * failed. */
 int upload_taken(struct upload *u, const struct answer *a, struct failure *f);
 
+/* Whether the receipt is about what was sent. 0 or negative (f). */
+int upload_check_receipt(const struct upload_item *item, const struct answer *a, struct failure *f);
+
 /* Tells how an item has ended. */
 void upload_accepted(struct upload *u, const struct upload_item *item, const struct answer *a);
 void upload_refused(struct upload *u, struct upload_item *item, const struct failure *f);

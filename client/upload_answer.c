@@ -69,16 +69,19 @@ upload_accepted(struct upload *u, const struct upload_item *item, const struct a
 }
 
 /* The receipt's digest is that of the server's disk; ours was taken while reading. */
-static bool
-digest_differs(const struct upload_item *item, const struct answer *a)
+int
+upload_check_receipt(const struct upload_item *item, const struct answer *a, struct failure *f)
 {
 	size_t algorithm = strcspn(item->digest, ":");
 
 	if (item->kind != UPLOAD_FILE || item->voided || a->digest.data == NULL)
-		return false;
+		return 0;
 	if (a->digest.len <= algorithm || memcmp(a->digest.data, item->digest, algorithm + 1) != 0)
-		return false;
-	return !answer_is(&a->digest, item->digest);
+		return 0;
+	if (answer_is(&a->digest, item->digest))
+		return 0;
+	return failure_set(f, FAILURE_ITEM, err_exit_status("digest_mismatch"), "digest_mismatch",
+			   "the server holds something else than was sent");
 }
 
 int
@@ -103,10 +106,7 @@ upload_taken(struct upload *u, const struct answer *a, struct failure *f)
 	}
 	if (a == NULL) {
 		upload_refused(u, item, f);
-	} else if (digest_differs(item, a)) {
-		(void)failure_set(f, FAILURE_ITEM, err_exit_status("digest_mismatch"),
-				  "digest_mismatch",
-				  "the server holds something else than was sent");
+	} else if (upload_check_receipt(item, a, f) < 0) {
 		upload_refused(u, item, f);
 	} else {
 		retry_reset(&u->client->session.retry);

@@ -103,10 +103,13 @@ send_large(struct upload_sending *s, bool careful, struct failure *f)
 	s->item->held = x.held;
 	s->item->moved = x.moved;
 	(void)memcpy(s->item->digest, x.digest, sizeof(s->item->digest));
-	upload_accepted(u, s->item, &receipt);
+	r = upload_check_receipt(s->item, &receipt, f);
+	if (r == 0) {
+		upload_accepted(u, s->item, &receipt);
+		upload_item_free(s->item);
+	}
 	answer_done(&receipt);
-	upload_item_free(s->item);
-	return 0;
+	return r;
 }
 
 /* The item's file: of the tree beneath its descriptor, else as the user named it. */

@@ -298,7 +298,7 @@ def test_held_bytes_are_compared_by_content(ftd, local):
     (local / ".ft-x.part").write_bytes(data[: 9 * MIB] + b"?" + data[9 * MIB + 1 : 20 * MIB])
     done = ftd.ft("get", "--json", f"{ftd.url}/x", local / "x")
     assert (local / "x").read_bytes() == data
-    assert [e for e in events(done) if e["ev"] == "done"][0]["held"] == 8 * MIB
+    assert [e for e in events(done) if e["ev"] == "done"][0]["held"] == 19 * MIB
     (local / ".ft-x.part").write_bytes(noise(30 * MIB, 9))  # longer, and all of it wrong
     (local / "x").unlink()
     ftd.ft("get", f"{ftd.url}/x", local / "x")

@@ -316,3 +316,71 @@ def test_changed_blocks_that_are_cut(ftd, local):
         ftd.ft("put", "--retry-for", "30s", local / "x", cutter.url("/x"))
         assert cutter.connections == 3 and cutter.up_bytes < 72 * MIB
     assert (ftd.root / "x").read_bytes() == new
+
+
+# --- downloads
+
+@pytest.mark.parametrize("args", [[], ["-j", "4"]])
+def test_a_download_that_is_cut_goes_on(ftd, local, args):
+    data, rng = noise(LARGE + 777), random.Random(11)
+    (ftd.root / "x").write_bytes(data)
+    with Cutter(ftd.port, [rng.randrange(MIB, 20 * MIB) for _ in range(3)]) as cutter:
+        ftd.ft("get", *args, "--retry-for", "60s", cutter.url("/x"), local / "x")
+        assert cutter.connections > 3 and cutter.down_bytes < len(data) + 6 * MIB
+    assert (local / "x").read_bytes() == data
+    assert os.listdir(local) == ["x"]
+
+
+def test_holes_of_a_part_are_not_believed(ftd, local):
+    data = noise(LARGE)
+    (ftd.root / "x").write_bytes(data)
+    with open(local / ".ft-x.part", "wb") as file:
+        for at in (0, 20 * MIB, 50 * MIB):
+            file.seek(at)
+            file.write(data[at:at + 10 * MIB])
+        file.truncate(LARGE)
+    with Cutter(ftd.port, []) as cutter:
+        done = ftd.ft("get", "--json", "-j", "3", cutter.url("/x"), local / "x")
+        assert 34 * MIB <= cutter.down_bytes < 35 * MIB
+    assert last(done)["held"] == 30 * MIB
+    assert (local / "x").read_bytes() == data
+
+
+def test_a_download_in_ranges_is_stopped_and_goes_on(ftd, local):
+    data = noise(100 * MIB)
+    (ftd.root / "x").write_bytes(data)
+    process = start("get", "-j", "4", "--limit", "80M", f"{ftd.url}/x", local / "x")
+    part = local / ".ft-x.part"
+    until(lambda: part.exists() and part.stat().st_blocks * 512 > 30 * MIB, what="some bytes")
+    process.kill()
+    process.communicate()
+    done = ftd.ft("get", "--json", "-v", f"{ftd.url}/x", local / "x")
+    assert (local / "x").read_bytes() == data
+    assert 20 * MIB < last(done)["held"] and last(done)["held"] + last(done)["moved"] == len(data)
+    assert "bytes are there already" in done.stderr
+
+
+@pytest.mark.parametrize("args", [[], ["-j", "3"]])
+def test_a_file_that_changes_on_the_server_comes_anew(ftd, local, args):
+    (ftd.root / "x").write_bytes(noise(LARGE))
+    new = noise(LARGE + 3, 2)
+    process = start("get", *args, "--limit", "60M", f"{ftd.url}/x", local / "x")
+    part = local / ".ft-x.part"
+    until(lambda: part.exists() and part.stat().st_blocks * 512 > 8 * MIB, what="some bytes")
+    with open(ftd.root / "x", "r+b") as file:
+        file.write(new)
+    _, errors = end(process, 0)
+    assert "starting anew" in errors
+    assert (local / "x").read_bytes() == new
+
+
+def test_the_session_of_a_download_is_killed(ftd, local):
+    data = noise(LARGE)
+    (ftd.root / "x").write_bytes(data)
+    process = start("get", "-j", "2", "--retry-for", "60s", "--limit", "40M", f"{ftd.url}/x", local / "x")
+    part = local / ".ft-x.part"
+    until(lambda: part.exists() and part.stat().st_blocks * 512 > 8 * MIB and ftd.sessions(), what="some bytes")
+    for session in ftd.sessions():
+        os.kill(session["pid"], signal.SIGKILL)
+    end(process, 0)
+    assert (local / "x").read_bytes() == data
