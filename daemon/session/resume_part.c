@@ -60,6 +60,7 @@ read_request(struct part *c)
 		r = digest_parse(digest->data, digest->len, &t->digest, &t->has_digest);
 	if (r < 0)
 		return r;
+	t->unhashed = digest->data == NULL; /* its blocks are hashed */
 	size = json_is_integer(json_object_get(c->rq->object, "filesize")) ? c->args.filesize
 									   : UINT64_MAX;
 	if (!c->rq->more && c->rq->has_body && size != UINT64_MAX && size != c->rq->body)

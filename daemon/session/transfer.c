@@ -71,7 +71,8 @@ store(struct session *s, struct transfer *t, const uint8_t *data, size_t n)
 		r = room_check(s, t->staging);
 	if (r < 0)
 		return r;
-	digest_update(s->digest, data, n);
+	if (!t->unhashed)
+		digest_update(s->digest, data, n);
 	t->size += n;
 	t->received += n;
 	write_behind(t, before);
@@ -202,7 +203,8 @@ take_hole(struct session *s, const struct request *rq, struct transfer *t, uint6
 	(void)beat_begin(s, rq, "verifying");
 	for (r = 0; n > 0 && r == 0; n -= step) {
 		step = n < HOLE_STEP ? n : HOLE_STEP;
-		digest_update_zeros(s->digest, step);
+		if (!t->unhashed)
+			digest_update_zeros(s->digest, step);
 		t->size += step;
 		report_heartbeat(s);
 		r = stopped(s, t);
@@ -247,7 +249,7 @@ take_trailer(struct transfer *t, const struct piece_args *a)
 	r = digest_parse(a->digest.data, a->digest.len, &value, &has_value);
 	if (r < 0)
 		return refused(t, r, "the digest of the trailer cannot be read");
-	if (value.algorithm != announced)
+	if (t->unhashed || value.algorithm != announced)
 		return refused(t, -FTD_E_bad_request,
 			       "the trailer has a digest that was not announced");
 	if (!has_value)
@@ -331,6 +333,8 @@ verify(struct session *s, struct transfer *t)
 
 	if (t->expected != UINT64_MAX && t->size != t->expected)
 		return refused(t, -FTD_E_size_mismatch, NULL);
+	if (t->unhashed)
+		return 0;
 	digest_final(s->digest, &is);
 	if (t->has_digest && !digest_equal(&is, &t->digest))
 		return refused(t, -FTD_E_digest_mismatch, NULL);

@@ -28,6 +28,7 @@ struct transfer {
 	bool write_behind;          /* large files go to disk as they arrive */
 	struct digest_value digest; /* algorithm; the value that is expected, then what it is */
 	bool has_digest;            /* a value is expected */
+	bool unhashed;              /* nobody will ask: digest stays as it is */
 
 	uint64_t size;           /* so far */
 	uint64_t received;       /* of it over the wire: holes are not sent */

@@ -231,6 +231,10 @@ def test_mismatches_stay_open(ftd):
         assert end(c, a["upload"], data)["code"] == "digest_mismatch"
         # a part that is not what it says does not count, nor what was there
         assert part(c, a["upload"], MIB - 10, b"y" * 10, digest=digest(b"z"))["code"] == "digest_mismatch"
+        piece = {"opt": "upload-part", "upload": a["upload"], "offset": 0, "filesize": 10}
+        for announced, code in (({}, "bad_request"), ({"digest": "xxh3"}, "digest_mismatch")):
+            assert c.put_pieces({**piece, **announced}, [data[:10]], {"digest": digest(b"z")})["code"] == code
+        ok(c.put_pieces({**piece, "digest": "xxh3"}, [data[:10]], {"digest": digest(data[:10])}))
         assert ok(c.ask({"opt": "upload-status", "upload": a["upload"]}))["ranges"] == [[0, MIB - 10]]
         assert not (ftd.root / "mismatch").exists()
         ok(part(c, a["upload"], MIB - 10, data[-10:]))
