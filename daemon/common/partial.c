@@ -160,6 +160,15 @@ partial_start(struct partial *p)
 	return partial_store(p);
 }
 
+/* Nothing can be held beyond the end of what is expected. */
+static bool
+fits(const struct partial *p, const struct record_state *s)
+{
+	const struct record_ranges *r = &s->ranges;
+
+	return s->done || r->n == 0 || r->list[r->n - 1].end <= p->head.size;
+}
+
 int
 partial_load(struct partial *p)
 {
@@ -172,7 +181,8 @@ partial_load(struct partial *p)
 	p->slot = 1;
 	for (unsigned i = 0; i < 2; i++) {
 		if (read_at(p->record, data, sizeof(data), slot_at(i)) < 0 ||
-		    record_read_slot(data, &other) < 0 || other.sequence <= p->state.sequence)
+		    record_read_slot(data, &other) < 0 || !fits(p, &other) ||
+		    other.sequence <= p->state.sequence)
 			continue;
 		p->state = other;
 		p->slot = i;
@@ -225,16 +235,42 @@ unlink_one(int dir, const char *name)
 	return unlinkat(dir, name, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Wherever the note says, also without a head that can be read. */
+/* In the directory that the record's name leads to. Where in the namespace the share begins is not
+ * known here: another one has no file with this id. */
+static void
+unlink_beside_target(const struct partial *p, int root)
+{
+	const char *rest = p->head.name, *slash, *leaf;
+	char name[STAGED_NAME_MAX];
+
+	(void)staged_name_elsewhere(&p->id, name);
+	do {
+		auto_close int dir = path_open_parent(root, rest, false, &leaf);
+
+		if (dir >= 0 && unlinkat(dir, name, 0) == 0)
+			return;
+		slash = strchr(rest, '/');
+		rest = slash != NULL ? slash + 1 : NULL;
+	} while (rest != NULL);
+}
+
+/* Wherever the note says, also without a head that can be read; or the head, with a note that is
+ * wrong. */
 static int
 unlink_elsewhere(const struct partial *p, int root)
 {
 	char name[STAGED_NAME_MAX];
 	auto_close int place = open_noted(p, root, name);
 
-	if (place < 0)
-		return place == -ENOENT ? 0 : place;
-	return unlink_one(place, name);
+	if (place < 0 && place != -ENOENT)
+		return place;
+	if (place >= 0 && unlinkat(place, name, 0) == 0)
+		return 0;
+	if (place >= 0 && errno != ENOENT)
+		return -errno;
+	if (p->head.elsewhere)
+		unlink_beside_target(p, root);
+	return 0;
 }
 
 int

@@ -80,7 +80,7 @@ partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *re
 	struct expiry e = { root, fd, keep_usec, release, removed };
 	auto_dir DIR *dir = NULL;
 	struct staged_id id;
-	int r;
+	int r, error = 0;
 
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
@@ -89,8 +89,7 @@ partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *re
 		return -errno;
 	while ((r = partial_next(dir, &id)) > 0) {
 		r = consider(&e, &id);
-		if (r < 0)
-			return r;
+		error = error < 0 ? error : r; /* the others are none the worse for it */
 	}
-	return r;
+	return r < 0 ? r : error;
 }

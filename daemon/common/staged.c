@@ -60,16 +60,25 @@ open_directory(int dir, const char *rel)
 	return path_open(dir, rel, O_RDONLY | O_DIRECTORY, 0, false);
 }
 
+/* Whether r says that there can be no such directory, however it came to be noted. */
+static bool
+leads_nowhere(int r)
+{
+	return r == -ENOTDIR || r == -EXDEV || r == -ELOOP || r == -ENAMETOOLONG;
+}
+
 int
 staged_follow(int root, int note)
 {
 	char where[PATH_BYTES_MAX + 1];
 	ssize_t n = io_read_full(note, where, sizeof(where) - 1);
+	int r;
 
 	if (n < 0)
 		return (int)n;
 	where[n] = '\0';
-	return open_directory(root, where);
+	r = open_directory(root, where);
+	return leads_nowhere(r) ? -ENOENT : r;
 }
 
 static int

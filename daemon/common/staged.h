@@ -27,7 +27,7 @@ char *staged_name_elsewhere(const struct staged_id *id, char *buf);
 /* 0 or -EINVAL: no name of a staging file. */
 int staged_parse(const char *name, size_t len, struct staged_id *ret);
 
-/* Opens the directory that a note names. Descriptor; -ENOENT; -errno. */
+/* Opens the directory that a note names. Descriptor; -ENOENT: it leads nowhere; -errno. */
 int staged_follow(int root, int note);
 
 /* Whether it is a resumable upload (partial.h), which waits whoever is there: 1, 0 or -errno. */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "daemon/common/reserved.h"
 #include "daemon/session/quota.h"
@@ -95,6 +96,16 @@ resume_alone(struct partial *p, uint64_t usec, json_t **ret_extra)
 /* ---- what is told */
 
 json_t *
+resume_explain(struct session *s, const struct place *place, int r, json_t *extra)
+{
+	if (extra != NULL)
+		return extra;
+	if (r == -FTD_E_quota_exceeded)
+		return quota_refusal(s, place->share);
+	return r == -FTD_E_busy ? json_pack("{s:i}", "retry_after_ms", RESUME_RETRY_MS) : NULL;
+}
+
+json_t *
 resume_ranges(const struct partial *p)
 {
 	const struct record_ranges *r = &p->state.ranges;
@@ -177,4 +188,17 @@ resume_remove(struct session *s, unsigned share, struct partial *p)
 		quota_release(s, &st);
 	}
 	return r;
+}
+
+int
+resume_check_held(struct partial *p, int content)
+{
+	const struct record_ranges *r = &p->state.ranges;
+	struct stat st;
+
+	if (fstat(content, &st) < 0)
+		return -errno;
+	if (r->n == 0 || r->list[r->n - 1].end <= (uint64_t)st.st_size)
+		return 0;
+	return record_drop(&p->state.ranges, (uint64_t)st.st_size, INT64_MAX) < 0 ? -EBADMSG : 1;
 }

@@ -70,5 +70,13 @@ int resume_remove(struct session *s, unsigned share, struct partial *p);
 int resume_content(struct session *s, const struct place *place, const struct partial *p,
 		   int target_dir, struct staging *ret);
 
+/* What the record says is held counts as far as the content reaches: takes the rest out of
+ * p->state. 1: there was some; 0; -errno. */
+int resume_check_held(struct partial *p, int content);
+
+/* What is told besides of the refusal r, where nothing is yet: how much of a quota there is, or
+ * when to try again. extra is taken. */
+json_t *resume_explain(struct session *s, const struct place *place, int r, json_t *extra);
+
 /* Whether ours is the only one that writes: -FTD_E_busy, with retry_after_ms in *ret_extra. */
 int resume_alone(struct partial *p, uint64_t usec, json_t **ret_extra);

@@ -196,6 +196,10 @@ go_on(struct begin *b)
 	int r = resume_content(b->s, u->place, b->p, u->publish.target_dir, st);
 
 	if (r == 0)
+		r = resume_check_held(b->p, st->fd);
+	if (r == 1)
+		r = partial_store(b->p);
+	if (r == 0)
 		r = quota_resume(b->s, st, u->transfer.expected);
 	/* the disk may have lost something since: what is not looked at again is read at the end */
 	if (r == 0)
@@ -248,10 +252,7 @@ answer(struct session *s, const struct upload *u, const struct partial *p)
 static int
 refuse_begin(struct session *s, struct upload *u, int r)
 {
-	if (r == -FTD_E_quota_exceeded) {
-		json_decref(u->extra);
-		u->extra = quota_refusal(s, u->place->share);
-	}
+	u->extra = resume_explain(s, u->place, r, take_ptr(u->extra));
 	return reply_error(s, u->rq, shares_conceal(u->place, r),
 			   u->message[0] != '\0' ? u->message : NULL, take_ptr(u->extra));
 }

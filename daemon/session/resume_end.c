@@ -81,9 +81,25 @@ clear_gaps(struct end *e)
 		if (i < r->n)
 			at = r->list[i].end;
 	}
-	if (error == 0 && ftruncate(fd, (off_t)e->size) < 0)
-		error = -errno;
 	return error;
+}
+
+/* The content as long as it is to be: what came and was void may have made it longer, and what is
+ * held may have been cut off. */
+static int
+fit_content(struct end *e)
+{
+	int fd = e->u.publish.staging.fd, r = resume_check_held(&e->p, fd);
+
+	if (r == 1) {
+		e->u.extra = resume_ranges(&e->p);
+		return -FTD_E_size_mismatch;
+	}
+	if (r == 0 && e->args.holes)
+		r = clear_gaps(e);
+	if (r == 0 && ftruncate(fd, (off_t)e->size) < 0)
+		r = -errno;
+	return r;
 }
 
 /* ---- verified? */
@@ -212,8 +228,8 @@ carry_out(struct end *e)
 		r = quota_resume(e->s, &u->publish.staging, e->size);
 	if (r == 0)
 		r = quota_extend(e->s, &u->publish.staging, e->size);
-	if (r == 0 && e->args.holes)
-		r = clear_gaps(e);
+	if (r == 0)
+		r = fit_content(e);
 	if (r == 0)
 		r = verify(e);
 	if (r < 0) {
@@ -257,8 +273,7 @@ serve(struct end *e)
 	staging_leave(&e->u.publish.staging); /* what was not published stays open */
 	if (r == 0)
 		return reply_ok(e->s, e->rq, take_ptr(e->u.extra));
-	if (r == -FTD_E_quota_exceeded && e->u.extra == NULL)
-		e->u.extra = quota_refusal(e->s, e->u.place->share);
+	e->u.extra = resume_explain(e->s, e->u.place, r, take_ptr(e->u.extra));
 	return reply_error(e->s, e->rq, shares_conceal(e->u.place, r),
 			   e->u.message[0] != '\0' ? e->u.message : NULL, take_ptr(e->u.extra));
 }

@@ -186,8 +186,7 @@ give_up(struct part *c, int r)
 		json_decref(c->extra);
 		c->extra = json_pack("{s:b}", "close", 1);
 	}
-	if (r == -FTD_E_quota_exceeded && c->extra == NULL)
-		c->extra = quota_refusal(c->s, c->place->share);
+	c->extra = resume_explain(c->s, c->place, r, take_ptr(c->extra));
 	end = refuse(c->s, c->rq, &c->t.rest, r, message, take_ptr(c->extra));
 	return end == 0 && c->t.close ? 1 : end;
 }

@@ -156,6 +156,8 @@ open_blocks(struct status *t)
 	if (t->target_dir < 0)
 		return t->target_dir;
 	r = resume_content(t->s, t->place, &t->p, t->target_dir, &t->staging);
+	if (r == 0)
+		r = resume_check_held(&t->p, t->staging.fd);
 	if (r < 0)
 		return r;
 	t->piece = malloc(PIECE);

@@ -220,6 +220,19 @@ def test_unknown_length(ftd):
     assert (ftd.root / "unknown").read_bytes() == data
 
 
+def test_what_was_void_is_in_no_file(ftd):
+    """It had made the content longer than it is to be."""
+    data = content(1000)
+    with ftd.client() as c:
+        a = ok(begin(c, "/void", None, mtime_ns=3))
+        request = {"opt": "upload-part", "upload": a["upload"], "offset": 0}
+        void = c.put_pieces(request, [content(5000)], {"status": "error", "code": "cancelled"})
+        assert void["code"] == "cancelled"
+        assert ok(part(c, a["upload"], 0, data))["ranges"] == [[0, 1000]]
+        assert ok(end(c, a["upload"], data))["filesize"] == 1000
+    assert (ftd.root / "void").read_bytes() == data
+
+
 def test_mismatches_stay_open(ftd):
     data = content(MIB)
     with ftd.client() as c:
