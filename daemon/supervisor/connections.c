@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/logins.h"
 #include "daemon/supervisor/pumps.h"
@@ -44,7 +45,7 @@ void
 connections_kill(struct connection *c)
 {
 	if (c->child != NULL)
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		children_signal(c->child, SIGKILL);
 	else if (c->pidfd >= 0 && c->known)
 		(void)syscall(SYS_pidfd_send_signal, c->pidfd, SIGKILL, NULL, 0);
 }

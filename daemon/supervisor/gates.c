@@ -9,6 +9,7 @@
 #include "daemon/common/role.h"
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/asks.h"
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
 #include "lib/clock.h"
@@ -84,7 +85,7 @@ on_gate_packet(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	if (r == -EPROTO) {
 		log_line(LOG_WARNING, "a gate broke its protocol, ending it");
 		connections_charge(c, PENALTY_CRASH);
-		(void)sd_event_source_send_child_signal(c->child, SIGKILL, NULL, 0);
+		children_signal(c->child, SIGKILL);
 	}
 	return 0;
 }
@@ -162,8 +163,7 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 	c->house = 0;
 	c->process.born_usec = clock_boot_usec();
 	c->process.pid = pid;
-	r = pid <= 0 ? -EAGAIN
-		     : sd_event_add_child(sup->event, &c->child, pid, WEXITED, on_gate_death, c);
+	r = pid <= 0 ? -EAGAIN : children_add(sup->event, &c->child, pid, -1, on_gate_death, c);
 	if (r < 0) {
 		connections_refuse(c, &v);
 		return;

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/questions.h"
 #include "daemon/supervisor/spawn.h"
@@ -119,7 +120,7 @@ static int
 watch(struct process *p, pid_t pid)
 {
 	sd_event *event = p->helper->sup->event;
-	int r = sd_event_add_child(event, &p->child, pid, WEXITED, on_death, p);
+	int r = children_add(event, &p->child, pid, -1, on_death, p);
 
 	if (r >= 0 && p->helper->kind == HELPER_KEEPER)
 		r = sd_event_add_io(event, &p->io, p->sock, EPOLLIN, on_packet, p);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "daemon/supervisor/births.h"
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/sessions.h"
@@ -254,7 +255,7 @@ house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct 
 		r = h->births == NULL ? -ENOMEM : 0;
 	}
 	if (r >= 0)
-		r = sd_event_add_child(sup->event, &h->child, h->pid, WEXITED, on_house_death, h);
+		r = children_add(sup->event, &h->child, h->pid, -1, on_house_death, h);
 	if (r >= 0)
 		r = sd_event_add_io(sup->event, &h->io, h->sock, EPOLLIN, on_house_packet, h);
 	if (r < 0) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/asks.h"
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/penalties.h"
 #include "daemon/supervisor/spawn.h"
@@ -111,7 +112,7 @@ on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 	(void)source;
 	(void)usec;
 	log_line(LOG_ERR, "a verifier takes too long, ending it");
-	(void)sd_event_source_send_child_signal(l->child, SIGKILL, NULL, 0);
+	children_signal(l->child, SIGKILL);
 	return 0;
 }
 
@@ -143,7 +144,7 @@ watch(struct login *l, pid_t pid)
 	sd_event *e = logins.sup->event;
 	int r;
 
-	r = sd_event_add_child(e, &l->child, pid, WEXITED, on_death, l);
+	r = children_add(e, &l->child, pid, -1, on_death, l);
 	if (r >= 0)
 		r = sd_event_add_io(e, &l->io, l->sock, EPOLLIN, on_answer, l);
 	if (r >= 0)
@@ -182,7 +183,7 @@ verify(struct login *l)
 		return r;
 	}
 	if (r < 0)
-		(void)sd_event_source_send_child_signal(l->child, SIGKILL, NULL, 0);
+		children_signal(l->child, SIGKILL);
 	logins.running++;
 	return 0;
 }
@@ -253,7 +254,7 @@ logins_forget(struct connection *c)
 	l->c = NULL;
 	c->login = NULL;
 	if (l->child != NULL)
-		(void)sd_event_source_send_child_signal(l->child, SIGKILL, NULL, 0);
+		children_signal(l->child, SIGKILL);
 	else
 		login_free(l);
 }
@@ -272,8 +273,7 @@ logins_stop(void)
 {
 	while (logins.first != NULL) {
 		if (logins.first->child != NULL)
-			(void)sd_event_source_send_child_signal(logins.first->child, SIGKILL, NULL,
-								0);
+			children_signal(logins.first->child, SIGKILL);
 		login_free(logins.first);
 	}
 }

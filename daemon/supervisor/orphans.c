@@ -40,9 +40,12 @@ orphans_reap(void)
 	while ((r = waitpid(-1, NULL, WNOHANG)) >= 0) {
 		if (r > 0)
 			continue;
-		if (!killed && clock_usec() >= deadline) {
+		if (clock_usec() >= deadline) {
+			if (killed) /* dead, but kept by a tracer */
+				return;
 			kill_children();
 			killed = true;
+			deadline += PATIENCE;
 		}
 		(void)nanosleep(&step, NULL);
 	}

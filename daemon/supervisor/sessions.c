@@ -14,6 +14,7 @@
 #include "daemon/common/role.h"
 #include "daemon/common/verdict.h"
 #include "daemon/supervisor/admission.h"
+#include "daemon/supervisor/children.h"
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
@@ -197,9 +198,9 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 	s->priv->house = 0;
 	slots_set_pid(s, pid);
 	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = s->pidfd < 0 ? -errno
-			 : sd_event_add_child_pidfd(sup->event, &s->priv->child, s->pidfd, WEXITED,
-						    on_session_death, s);
+	r = s->pidfd < 0
+		? -errno
+		: children_add(sup->event, &s->priv->child, pid, s->pidfd, on_session_death, s);
 	if (r < 0) { /* it cannot be watched, so it may not live */
 		log_line(LOG_ERR, "cannot watch s%llu, ending it: %s", (unsigned long long)number,
 			 strerror(-r));
