@@ -36,7 +36,10 @@ begin(struct session *s, struct upload *u, struct keep *k)
 	report_transfer_begin(s, "upload", true, u->place->name, u->transfer.expected);
 	u->publish.started_usec = s->report->transfer_started_usec;
 	r = resume_begin(s, u, &k->p);
-	return r == 0 ? open_intake(u, k) : r;
+	if (r < 0)
+		return r;
+	report_resumable(s, &k->p.id);
+	return open_intake(u, k);
 }
 
 /* What was there before may be longer. */

@@ -73,6 +73,16 @@ def test_who_sends_it(ftd):
     assert one(ftd)["held"] == MIB
 
 
+def test_upload_with_keep(ftd):
+    with ftd.client() as c:
+        c.send({"opt": "upload", "filename": "/kept", "filesize": 4 * MIB, "mtime_ns": 1,
+                "keep": True})
+        c.sock.sendall(content(MIB))
+        row = until(lambda: [r for r in listed(ftd)["uploads"] if r["session"]], 10, "a writer")[0]
+        assert row["path"] == "/kept" and ftd.transfers()[0]["upload"] == row["id"]
+    until(lambda: one(ftd)["held"] == MIB, 10, "its end")
+
+
 def test_what_has_ended_is_not_listed(ftd):
     with ftd.client() as c:
         data = content(1000)
