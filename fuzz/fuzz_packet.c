@@ -34,6 +34,8 @@ to_verifier(const uint8_t *data, size_t size)
 	must(memchr(why, '\0', sizeof(why)) != NULL);
 	if (r == VERIFIED_YES || r == VERIFIED_DISABLED)
 		must(strcmp(u.name, login.user) == 0);
+	else if (r == VERIFIED_NO)
+		must(u.name[0] == '\0' || strcmp(u.name, login.user) == 0);
 	else
 		must(strcmp(u.name, "untouched") == 0);
 	must(r != VERIFIED_BROKEN || why[0] != '\0');

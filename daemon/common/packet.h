@@ -113,7 +113,7 @@ struct packet_verified {
 	uint32_t result; /* enum verified_result */
 	uint32_t pad;
 	struct packet_id id;
-	char user[64];    /* YES, DISABLED: who it is */
+	char user[64];    /* YES, DISABLED: who it is; NO: who it is not, "": there is none such */
 	char account[64]; /* YES: the system account of the user's, "": none */
 };
 

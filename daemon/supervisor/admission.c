@@ -153,7 +153,7 @@ connection_new(struct supervisor *sup, int fd, const union addr *peer, bool prox
 static void
 refuse_new(struct supervisor *sup, int fd, const union addr *peer, const struct packet_verdict *v)
 {
-	log_refusal(peer, v->code, v->message);
+	log_refusal(peer, NULL, v->code, v->message);
 	sup->retired.refused++;
 	refusals_say(fd, v);
 }

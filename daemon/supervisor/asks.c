@@ -16,11 +16,12 @@
 /* How long before its deadline a gate that waits for its answer may still get a session. */
 #define ANSWER_MARGIN (100 * USEC_PER_MSEC)
 
+/* user as of log_refusal(). */
 static void
-answer(struct connection *c, const struct packet_verdict *v)
+answer(struct connection *c, const struct packet_verdict *v, const char *user)
 {
 	if (v->code[0] != '\0') {
-		log_refusal(&c->peer, v->code, v->message);
+		log_refusal(&c->peer, user, v->code, v->message);
 		c->sup->retired.refused++;
 	}
 	(void)io_send_packet(c->privilege, v, sizeof(*v), NULL, 0, MSG_DONTWAIT);
@@ -77,7 +78,7 @@ take_peer(struct connection *c)
 		return -EPROTO;
 	v = judge_peer(c, &peer);
 	c->asked = v.code[0] != '\0'; /* and has its answer */
-	answer(c, &v);
+	answer(c, &v, NULL);
 	return 0;
 }
 
@@ -133,11 +134,12 @@ admit(struct connection *c, const struct packet_gate *q, const struct packet_ver
 
 /* Over TLS the gate leaves the pool, so another one may have its place. */
 static void
-conclude(struct connection *c, const struct packet_gate *q, const struct packet_verdict *v)
+conclude(struct connection *c, const struct packet_gate *q, const struct packet_verdict *v,
+	 const char *user)
 {
 	struct supervisor *sup = c->sup;
 
-	answer(c, v);
+	answer(c, v, user);
 	c->admitted = v->code[0] == '\0';
 	if (!c->admitted || q->tls == 0)
 		return;
@@ -166,7 +168,7 @@ take_anonymous(struct connection *c)
 		v = verdict_make(a.code, "nothing here is open without a login", 0);
 	if (v.code[0] == '\0')
 		v = admit(c, &q, NULL);
-	conclude(c, &q, &v);
+	conclude(c, &q, &v, NULL);
 	return 0;
 }
 
@@ -190,7 +192,7 @@ take_login(struct connection *c)
 		v = verdict_make("busy", "the server cannot take the login now",
 				 CONNECTIONS_RETRY_MS);
 	if (v.code[0] != '\0')
-		conclude(c, &q, &v);
+		conclude(c, &q, &v, NULL);
 	return 0;
 }
 
@@ -249,7 +251,7 @@ asks_settle(struct connection *c, const struct packet_gate *q, const struct pack
 	/* where the verifier has not taken the packet it lies there for nobody */
 	if (login->result != VERIFIED_BROKEN)
 		(void)sd_event_source_set_enabled(c->io, SD_EVENT_ON);
-	conclude(c, q, &v);
+	conclude(c, q, &v, login->result != VERIFIED_BROKEN ? login->user : NULL);
 }
 
 /* ---- the table */

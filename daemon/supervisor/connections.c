@@ -90,7 +90,7 @@ connections_free(struct connection *c)
 void
 connections_refuse(struct connection *c, const struct packet_verdict *v)
 {
-	log_refusal(&c->peer, v->code, v->message);
+	log_refusal(&c->peer, NULL, v->code, v->message);
 	c->sup->retired.refused++;
 	refusals_say(take_fd(&c->fd), v);
 	connections_free(c);

@@ -165,7 +165,7 @@ log_event(int level, const char *message_id, const char *format, ...)
 }
 
 void
-log_refusal(const union addr *peer, const char *code, const char *why)
+log_refusal(const union addr *peer, const char *user, const char *code, const char *why)
 {
 	static uint64_t second, in_second, unsaid;
 	uint64_t now = clock_usec() / USEC_PER_SEC;
@@ -185,8 +185,14 @@ log_refusal(const union addr *peer, const char *code, const char *why)
 	}
 	fields_init(&f);
 	(void)addr_format(peer, host);
-	(void)snprintf(line, sizeof(line), "%s refused: %s (%s)", host, code, why);
+	(void)snprintf(line, sizeof(line), "%s refused: %s (%s)%s%s", host, code, why,
+		       user == NULL      ? ""
+		       : user[0] == '\0' ? ", unknown user"
+					 : ", user ",
+		       user != NULL ? user : "");
 	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_REFUSAL);
+	if (user != NULL && user[0] != '\0')
+		field(&f, "FTD_USER=%s", user);
 	field(&f, "FTD_PEER=%s", host);
 	field(&f, "FTD_RESULT=%s", code);
 	emit(LOG_INFO, line, &f);

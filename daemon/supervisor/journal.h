@@ -26,8 +26,10 @@ void log_line(int level, const char *format, ...) __attribute__((format(printf, 
 /* The same with a MESSAGE_ID. */
 void log_event(int level, const char *message_id, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* A connection that was refused before it was a session. */
-void log_refusal(const union addr *peer, const char *code, const char *why);
+/* A connection that was refused before it was a session. user: who it said it is, if the users file
+ * has such a one; "": it has none, and the name, which may be a password in the wrong place, is
+ * not told; NULL: it said nothing. */
+void log_refusal(const union addr *peer, const char *user, const char *code, const char *why);
 
 /* A session whose user has shown who they are. */
 void log_login(const struct session *s);

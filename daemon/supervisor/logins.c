@@ -85,8 +85,11 @@ take_answer(struct login *l)
 		return; /* its end settles it */
 	v.user[sizeof(v.user) - 1] = '\0';
 	v.account[sizeof(v.account) - 1] = '\0';
-	if (v.result == VERIFIED_YES && !users_name_is_valid(v.user, strlen(v.user)))
-		v.result = VERIFIED_BROKEN;
+	if (!users_name_is_valid(v.user, strlen(v.user))) {
+		v.user[0] = '\0';
+		if (v.result == VERIFIED_YES)
+			v.result = VERIFIED_BROKEN;
+	}
 	if (v.result == VERIFIED_YES && is_outdated(l, v.user))
 		v.result = VERIFIED_DISABLED;
 	settle(l, &v);

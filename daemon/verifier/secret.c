@@ -252,8 +252,10 @@ secret_check(const struct packet_login *login, const char *users, size_t len, st
 			(void)snprintf(ret_why, USERS_WHY_MAX, "no password can be hashed");
 		return VERIFIED_BROKEN;
 	}
-	if (yes == 0)
+	if (yes == 0) {
+		memcpy(ret_user->name, u.name, sizeof(u.name));
 		return VERIFIED_NO;
+	}
 	*ret_user = u;
 	return u.disabled ? VERIFIED_DISABLED : VERIFIED_YES;
 }

@@ -13,7 +13,8 @@
 #include "lib/users.h"
 
 /* *ret_why ("" before; USERS_WHY_MAX) is written where there is something to tell the
- * administrator. On YES and DISABLED, and not else, *ret_user is who it is. */
+ * administrator. On YES and DISABLED *ret_user is who it is; on NO its name alone is
+ * who it is not, where the file has such a user. */
 enum verified_result secret_check(const struct packet_login *login, const char *users, size_t len,
 				  struct user *ret_user, char *ret_why);
 

@@ -48,6 +48,16 @@ def test_a_wrong_one(ftd, connect, user, password):
         assert client.login(user, password) == REFUSED
         assert client.at_end()
     assert ftd.sessions() == []
+    said = f"user {user}" if user in ("alice", "bob", "carol") else "unknown user"
+    until(lambda: f"refused: auth_failed (wrong user or secret), {said}\n" in ftd.errors, 10, "the log")
+
+
+def test_a_password_in_the_place_of_the_name_is_not_logged(ftd, connect):
+    with connect() as client:
+        client.hello()
+        assert client.login("s3cret", "alice") == REFUSED
+    until(lambda: "unknown user" in ftd.errors, 10, "the log")
+    assert "s3cret" not in ftd.errors
 
 
 def test_a_disabled_account_is_told_to_its_owner_only(connect):

@@ -122,16 +122,27 @@ certificate(const char *user)
 	return l;
 }
 
+/* How the line of that user begins. */
+static const char *
+line_of(const struct packet_login *l, char line[80])
+{
+	(void)snprintf(line, 80, "\n%s:", l->user);
+	return line;
+}
+
 static void
 expect(struct packet_login l, enum verified_result wanted)
 {
 	struct user u = { .name = "untouched" };
+	char line[80];
 	char why[USERS_WHY_MAX] = "";
 
 	assert_int_equal(secret_check(&l, users, strlen(users), &u, why), wanted);
 	if (wanted == VERIFIED_YES || wanted == VERIFIED_DISABLED) {
 		assert_string_equal(u.name, l.user);
 		assert_string_equal(u.hash, "");
+	} else if (wanted == VERIFIED_NO) { /* "": there is nobody of that name */
+		assert_string_equal(u.name, strstr(users, line_of(&l, line)) == NULL ? "" : l.user);
 	} else {
 		assert_string_equal(u.name, "untouched");
 	}
