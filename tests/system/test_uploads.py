@@ -58,6 +58,17 @@ def test_what_is_told(make_ftd):
     assert row["id"] in text and "1 unfinished upload\n" in text
 
 
+def test_the_id_that_is_shown_opens_nothing(ftd):
+    """Who may look, and has no more, does not take an upload over."""
+    with ftd.client() as c, ftd.client() as other:
+        upload = ok(begin(c, "/big", MIB))["upload"]
+        guess = one(ftd)["id"] + "0" * 16
+        for opt in ("upload-begin", "upload-part", "upload-status", "upload-end", "upload-abort"):
+            answer = other.ask({"opt": opt, "upload": guess, "offset": 0, "filesize": 0})
+            assert answer.get("code") == "taken_over", (opt, answer)
+        ok(part(c, upload, 0, content(MIB)))
+
+
 def test_who_sends_it(ftd):
     with ftd.client() as c:
         session = c.hello()["session"]
