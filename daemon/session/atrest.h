@@ -10,7 +10,7 @@
 
 #include "daemon/session/session.h"
 
-enum { ATREST_MIN = 1 << 20 }; /* smaller ones are read again faster than they are looked up */
+enum { ATREST_MIN = 256 << 10 }; /* what is smaller is hashed again in no more time */
 
 /* The digest of the open file fd of the share, which is st. Where only one of another algorithm is
  * known, it is that: ret->algorithm tells. */
