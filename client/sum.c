@@ -18,12 +18,16 @@ ask(struct client *c, const struct url *url, enum digest_algorithm algorithm,
     struct digest_value *ret, struct failure *f)
 {
 	auto_json json_t *rq = session_request("digest", url);
+	/* a list is compared with what is there */
+	bool verify = c->options.check != NULL || options_has(&c->options, OPTION_BIT(verify));
 	struct answer a;
 	bool has_value = false;
 	int r;
 
 	if (rq != NULL)
-		(void)json_object_set_new(rq, "digest", json_string(digest_name(algorithm)));
+		(void)json_object_update_new(
+		    rq,
+		    json_pack("{s:s, s:b}", "digest", digest_name(algorithm), "verify", verify));
 	r = session_open(&c->session, url, f);
 	if (r == 0)
 		r = session_query(&c->session, rq, &a, f);

@@ -58,7 +58,7 @@ def is_fine(client, name, data):
     return client.get(name) == data
 
 
-@pytest.mark.parametrize("size", [SIZE, 1 << 20])
+@pytest.mark.parametrize("size", [SIZE, 256 << 10])
 def test_flipped_bits_are_found(ftd, scratch, size):
     data = content(size=size)
     with ftd.client() as client:
@@ -262,6 +262,19 @@ def test_a_known_digest_is_told_and_verify_reads(ftd):
     assert "its digest was noted of" in ftd.errors
 
 
+def test_ft_sum_verifies(ftd, scratch):
+    with ftd.client() as client:
+        client.put("/x", content())
+    told = ftd.ft("sum", f"{ftd.url}/x").stdout
+    assert ftd.ft("sum", "--verify", f"{ftd.url}/x").stdout == told
+    (scratch / "list").write_text(told)
+    ftd.ft("sum", "-c", scratch / "list", ftd.url)
+    flip(ftd.root / "x")
+    assert ftd.ft("sum", f"{ftd.url}/x").stdout == told
+    for how in (["--verify", f"{ftd.url}/x"], ["-c", scratch / "list", ftd.url]):
+        assert ftd.ft("sum", *how, check=False).returncode == 11
+
+
 def test_any_digest_that_is_known_finds_damage(ftd, scratch):
     """What was uploaded in parts has no xxh3; it is not made anew of a damaged content."""
     data = content()
@@ -291,3 +304,31 @@ def test_an_upload_that_is_repeated_replaces_what_was_damaged(ftd):
         assert client.answer()[0]["status"] == "ok"
         assert is_fine(client, "/x", data)
         assert client.ask(request)["unchanged"] is True
+
+
+# --- where the file has no room for it
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give it up")
+def test_a_file_of_somebody_else_has_its_digest_in_the_share(make_ftd):
+    """The daemon may read it, and no more."""
+    ftd = make_ftd(user="nobody")
+    data = content()
+    with ftd.client() as client:
+        client.put("/x", b"so that there is a place for it")
+        for name in "of-root", "other":
+            (ftd.root / name).write_bytes(data)
+            settle(ftd.root / name)
+        assert is_fine(client, "/of-root", data)
+        assert os.listxattr(ftd.root / "of-root") == []
+        assert client.ask({"opt": "stat", "filename": "/of-root", "digest": "xxh3"})["digest"] == digest(data)
+        flip(ftd.root / "of-root")
+        assert is_found(client, "/of-root")
+        # it is of this file, not of this name
+        os.rename(ftd.root / "other", ftd.root / "of-root")
+        assert "digest" not in client.ask({"opt": "stat", "filename": "/of-root", "digest": "xxh3"})
+        assert is_fine(client, "/of-root", data)
+        table = ftd.root / ".ftd/digests"
+        assert os.stat(table).st_mode & 0o7777 == 0o600
+        table.write_bytes(os.urandom(4 << 20))  # whatever is in there
+        assert is_fine(client, "/of-root", data)
