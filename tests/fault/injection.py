@@ -23,7 +23,8 @@ ERRNOS = {
     "sync_file_range": ("EIO", "ENOSPC", "ENOMEM"),
     "pread64": ("EIO", "EINTR", "ENOMEM", "ESTALE"), "read": ("EIO", "EINTR", "ENOMEM", "ESTALE"),
     "getdents64": LOOKS, "statx": LOOKS, "newfstatat": LOOKS, "fstat": LOOKS, "fstatfs": ("EIO", "ENOMEM", "EINTR"),
-    "fchmod": NAMES, "utimensat": NAMES, "fsetxattr": NAMES, "fgetxattr": (*LOOKS, "EOPNOTSUPP"),
+    "fchmod": NAMES, "utimensat": NAMES, "fsetxattr": (*NAMES, "EOPNOTSUPP"), "fgetxattr": (*LOOKS, "EOPNOTSUPP"),
+    "fremovexattr": NAMES, "sendfile": ("EIO", "EINTR", "ENOMEM", "EINVAL"),
     "fcntl": ("ENOLCK", "EINTR", "EIO"), "ioctl": ("EIO", "ENOTTY", "EOPNOTSUPP"), "lseek": ("EIO", "EINVAL"),
     "clone3": ("EAGAIN", "ENOMEM"), "recvfrom": ("EINTR",), "ppoll": ("EINTR",),
     "sendto": ("EINTR", "ENOMEM"), "sendmsg": ("EINTR", "ENOMEM"),
@@ -90,7 +91,7 @@ def descriptors(pid):
             target = os.readlink(fd)
         except FileNotFoundError:
             continue
-        if not target.endswith((".ftd/staging", ".ftd/quota")) and "/.ftd/quota/" not in target:
+        if not target.endswith((".ftd/digests", ".ftd/staging", ".ftd/quota")) and "/.ftd/quota/" not in target:
             found.append(target)
     return sorted(found)
 

@@ -179,6 +179,15 @@ def download(s):
     s.received({"opt": "download", "filename": s.name("sparse"), "holes": True}, content(s.path / "sparse"))
 
 
+def download_known(s):
+    """Its digest was noted by the upload, so it goes out unread."""
+    if s.took(s.client.put(s.name("known"), LARGE, mtime_ns=MTIME)):
+        s.received({"opt": "download", "filename": s.name("known")}, LARGE)
+        s.took(s.client.ask({"opt": "set", "filename": s.name("known"), "mtime_ns": MTIME + 1}))
+        s.took(s.client.ask({"opt": "copy", "filename": s.name("known"), "to": s.name("copy")}))
+        s.judge("copy", LARGE, [None], False)
+
+
 def download_tree(s):
     """Each file is whole, or an error that is counted."""
     s.client.send({"opt": "download-tree", "filename": s.where, "holes": True})
@@ -240,7 +249,7 @@ def digest(s):
 
 SCENES = (upload_small, upload_replace, upload_group, upload_large, upload_pieces, upload_holes, upload_parents,
           upload_keep_both, upload_expect, upload_elsewhere, upload_committed, copy, rename, rename_replace, mkdir,
-          remove, change, download, download_tree, listing, look, digest)
+          remove, change, download, download_known, download_tree, listing, look, digest)
 
 
 def furnish(path):

@@ -14,12 +14,13 @@ SANDBOX = "(to_be_read or within or memory or kernel or sockets or looks) and no
 TESTS = {
     "system/test_tls.py": "not five_thousand and not slow_reader",
     "system/test_ft_tls.py": "travel or vouches or another_certificate or client_can",
+    "system/test_digests.py": "test",
     "system/test_run_as.py": "test",
     "hostile/test_taken_gate.py": SANDBOX,
     "hostile/test_taken_session.py": SANDBOX,
     **dict.fromkeys((
         "role/test_gate", "role/test_gate_tls", "role/test_session", "role/test_session_ends", "role/test_session_names",
-        "role/test_upload", "unit/test_entry", "unit/test_keypair", "unit/test_path", "unit/test_publish",
+        "role/test_upload", "unit/test_atrest", "unit/test_entry", "unit/test_keypair", "unit/test_path", "unit/test_publish",
         "unit/test_staging", "unit/test_sweep", "unit/test_tls_client", "unit/test_walk"), "all"),
 }
 # A few at once, as they wait more than they work. Where one fails there is time in it, perhaps, of which an emulated
