@@ -40,6 +40,7 @@ CODES = {
     "ENOSPC": {"disk_full"}, "EDQUOT": {"disk_full", "quota_exceeded"}, "EIO": {"io_error"}, "EROFS": {"permission"},
     "EMFILE": {"busy"}, "ENFILE": {"busy"}, "ENOMEM": {"busy"}, "EINTR": {"busy"}, "EACCES": {"permission"},
     "ESTALE": {"io_error"}, "ENOLCK": {"busy"}, "EXDEV": {"link_refused", "unsupported"}, "EAGAIN": {"busy"},
+    "EOPNOTSUPP": {"internal"},  # of a share with a quota, which then would not have started
 }
 
 
