@@ -82,6 +82,9 @@ struct get_ranges {
  * "changed" when it is another version meanwhile. */
 int get_ranges(struct get_ranges *x, struct failure *f);
 void get_ranges_done(struct get_ranges *x);
+/* Compares the whole of it, when all of it is there, with the digest that the server knows, if it
+ * knows one. 0 or negative (f). */
+int get_verify(struct get_ranges *x, struct failure *f);
 
 /* All below url into the place. 0 or negative as above. */
 int get_tree(struct get *g, const struct url *url, struct get_place *place);
@@ -90,6 +93,10 @@ int get_listed(struct get *g, const struct url *url, struct get_place *place, bo
 
 /* The facts of an entry for part_publish(). */
 struct part_facts get_facts(const struct entry *e);
+
+/* What is wrong as a whole, though no part of it may differ from the server's, is nothing to go on
+ * with. */
+void get_forget(const struct part *part, const struct failure *f);
 
 /* Gives the part the name that the options ask for, and tells it. 0 or negative (f): scope ITEM. */
 int get_publish(struct get *g, struct part *part, char *leaf, const struct part_facts *facts,

@@ -68,6 +68,13 @@ get_publish(struct get *g, struct part *part, char *leaf, const struct part_fact
 }
 
 void
+get_forget(const struct part *part, const struct failure *f)
+{
+	if (part->fd >= 0 && strcmp(f->code, "digest_mismatch") == 0)
+		(void)unlinkat(part->dir, part->name, 0);
+}
+
+void
 get_tell(struct get *g, const struct url *url, struct report_file *file)
 {
 	char remote[URL_PATH_TEXT_MAX];
@@ -174,6 +181,8 @@ attempt(struct arriving *x, struct failure *f)
 	if (x->asked == 0 &&
 	    (part_held(&x->part) > 0 || x->ranges.get->client->options.connections > 1)) {
 		r = get_ranges(&x->ranges, f);
+		if (r == 0)
+			r = get_verify(&x->ranges, f);
 		if (r > 0 && ftruncate(x->part.fd, 0) < 0)
 			return failure_local(f, -errno, x->part.name);
 	}
@@ -264,6 +273,8 @@ get_file(struct get *g, const struct url *url, int dir, char *leaf, const char *
 		r = fetch_all(&x, &f);
 	if (r == 0)
 		r = get_publish(g, &x.part, leaf, &x.ranges.facts, &f);
+	else
+		get_forget(&x.part, &f);
 	part_done(&x.part);
 	get_ranges_done(&x.ranges);
 	if (r == 0) {

@@ -130,6 +130,8 @@ take_file(struct stream *s, const struct entry *e, struct answer *a, struct fail
 		r = take_content(s, a, f);
 	if (r == 0 && !file.dropped)
 		r = get_publish(g, &file.part, file.leaf, &facts, f);
+	if (r < 0)
+		get_forget(&file.part, f);
 	part_done(&file.part);
 	if (r == 0 && !file.dropped)
 		get_tell(g, s->url,

@@ -148,7 +148,7 @@ def test_a_tree_is_checked_as_well(ftd, scratch):
         flip(ftd.root / "d/x")
     done = ftd.ft("get", "-r", f"{ftd.url}/d", scratch, check=False)
     assert done.returncode in (11, 15), done
-    assert [p.name for p in scratch.rglob("[!.]*") if p.is_file()] == ["y"]
+    assert [p.name for p in scratch.rglob("*") if p.is_file()] == ["y"]
 
 
 def test_over_tls(ftd):
@@ -260,6 +260,26 @@ def test_a_known_digest_is_told_and_verify_reads(ftd):
         os.utime(ftd.root / "x")
         assert whole(client, "/x", verify=True)["digest"] == digest(damaged)
     assert "its digest was noted of" in ftd.errors
+
+
+@pytest.mark.parametrize("put", [lambda c, data: c.put("/x", data), lambda c, data: in_parts(c, "/x", data)],
+                         ids=["whole", "parts"])
+def test_what_is_put_together_of_parts_is_compared_as_a_whole(ftd, scratch, put):
+    """Each part is as the disk has it, and so is all that a first try has left."""
+    data = content()
+    with ftd.client() as client:
+        put(client, data)
+    ftd.ft("get", "-j", "2", f"{ftd.url}/x", scratch / "good")
+    assert (scratch / "good").read_bytes() == data
+    (scratch / "good").unlink()
+    flip(ftd.root / "x", 100)
+    damaged = (ftd.root / "x").read_bytes()
+    done = ftd.ft("get", "-j", "2", f"{ftd.url}/x", scratch / "x", check=False)
+    assert (done.returncode, os.listdir(scratch)) == (11, []), done
+    for held in (SIZE, SIZE // 2):
+        (scratch / ".ft-x.part").write_bytes(damaged[:held])
+        done = ftd.ft("get", f"{ftd.url}/x", scratch / "x", check=False)
+        assert (done.returncode, os.listdir(scratch)) == (11, []), done
 
 
 def test_ft_sum_verifies(ftd, scratch):
