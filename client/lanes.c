@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "client/interrupt.h"
 #include "lib/clock.h"
@@ -169,12 +170,22 @@ run_all(struct lanes *l, struct failure *f)
 	return r;
 }
 
+/* TLS takes most of a processor at either end: two connections are faster than one where there are
+ * two. In plain text one is as fast as several. */
+static uint64_t
+connections_by_default(const struct client *c)
+{
+	return c->session.wire.layer != NULL && sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+}
+
 static void
 choose(struct lanes *l)
 {
 	uint64_t left = l->blocks->left, block = l->blocks->block;
 	uint64_t n = l->client->options.connections;
 
+	if (n == 0)
+		n = connections_by_default(l->client);
 	l->n = n > 1 && left >= WORTH_IT ? (unsigned)n : 1;
 	l->run_max = UINT64_MAX;
 	if (l->n == 1)

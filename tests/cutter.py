@@ -71,6 +71,7 @@ class Cutter:
 
     def __exit__(self, *_):
         self.listener.close()
+        self.cut_all()
         for sock in self.socks:
             sock.close()
 

@@ -19,6 +19,7 @@ MIB = 1 << 20
 BLOCK = 8 * MIB
 LARGE = 64 * MIB
 FULL = os.environ.get("FTD_FULL") == "1"
+long = pytest.mark.skipif(not FULL, reason="one of the long ones: FTD_FULL=1")
 
 
 @pytest.fixture
@@ -27,7 +28,8 @@ def local(tmp_path):
 
 
 def noise(size, seed=1):
-    return random.Random(seed).randbytes(size)
+    rng = random.Random(seed)
+    return b"".join(rng.randbytes(min(LARGE, size - at)) for at in range(0, size, LARGE))
 
 
 def events(done):
@@ -120,7 +122,7 @@ def test_a_lost_receipt_is_asked_for_again(ftd, local):
     assert (ftd.root / "x").read_bytes() == data
 
 
-@pytest.mark.parametrize("how", ["fail", "keep-both"])
+@pytest.mark.parametrize("how", ["fail", pytest.param("keep-both", marks=long)])
 def test_a_published_file_is_not_published_twice(ftd, local, how):
     data = noise(LARGE)
     (local / "x").write_bytes(data)
@@ -133,7 +135,7 @@ def test_a_published_file_is_not_published_twice(ftd, local, how):
 def test_a_source_that_changes_is_sent_anew(ftd, local):
     (local / "x").write_bytes(noise(LARGE))
     new = noise(LARGE + MIB, 2)
-    process = start("put", "--limit", "60M", local / "x", f"{ftd.url}/x")
+    process = start("put", "--limit", "25M", local / "x", f"{ftd.url}/x")
     until(lambda: held(ftd) > 8 * MIB, what="some bytes")
     (local / "x").write_bytes(new)
     _, errors = end(process, 0)
@@ -142,6 +144,7 @@ def test_a_source_that_changes_is_sent_anew(ftd, local):
     assert held(ftd) == 0
 
 
+@long
 def test_a_source_that_changed_between_two_runs(ftd, local):
     (local / "x").write_bytes(noise(LARGE))
     with Cutter(ftd.port, [30 * MIB], up=True) as cutter:
@@ -152,10 +155,11 @@ def test_a_source_that_changed_between_two_runs(ftd, local):
     assert (ftd.root / "x").read_bytes() == new and last(done)["held"] == 0
 
 
+@long
 def test_the_session_is_killed(ftd, local):
     data = noise(LARGE + 1)
     (local / "x").write_bytes(data)
-    process = start("put", "--retry-for", "60s", "--limit", "60M", local / "x", f"{ftd.url}/x")
+    process = start("put", "--retry-for", "60s", "--limit", "25M", local / "x", f"{ftd.url}/x")
     for least in (8, 24):
         until(lambda: held(ftd) > least * MIB and ftd.sessions(), what="some bytes")
         os.kill(ftd.sessions()[0]["pid"], signal.SIGKILL)
@@ -166,7 +170,7 @@ def test_the_session_is_killed(ftd, local):
 def test_the_daemon_is_restarted(ftd, local):
     data = noise(LARGE + 1)
     (local / "x").write_bytes(data)
-    process = start("put", "--retry-for", "60s", "--limit", "40M", local / "x", f"{ftd.url}/x")
+    process = start("put", "--retry-for", "60s", "--limit", "25M", local / "x", f"{ftd.url}/x")
     until(lambda: held(ftd) > 16 * MIB, what="some bytes")
     roles = harness.sessions_of(ftd.pid)
     ftd.kill()
@@ -176,10 +180,11 @@ def test_the_daemon_is_restarted(ftd, local):
     assert (ftd.root / "x").read_bytes() == data
 
 
+@long
 def test_ft_is_killed_and_run_again(ftd, local):
     data = noise(LARGE + 1)
     (local / "x").write_bytes(data)
-    process = start("put", "--limit", "40M", local / "x", f"{ftd.url}/x")
+    process = start("put", "--limit", "25M", local / "x", f"{ftd.url}/x")
     until(lambda: held(ftd) > 24 * MIB, what="some bytes")
     process.kill()
     process.communicate()
@@ -188,12 +193,12 @@ def test_ft_is_killed_and_run_again(ftd, local):
     assert last(done)["held"] > 16 * MIB
 
 
-@pytest.mark.parametrize("verb", ["put", "get"])
+@pytest.mark.parametrize("verb", ["put", pytest.param("get", marks=long)])
 def test_ctrl_c_and_the_command_that_goes_on(ftd, local, verb):
     data = noise(LARGE + 1)
     here, there = local / "it's x", ftd.root / "x"
     (here if verb == "put" else there).write_bytes(data)
-    args = [verb, "--limit", "40M", "--json", *([here, f"{ftd.url}/x"] if verb == "put" else [f"{ftd.url}/x", here])]
+    args = [verb, "--limit", "25M", "--json", *([here, f"{ftd.url}/x"] if verb == "put" else [f"{ftd.url}/x", here])]
     process = start(*args)
     part = local / ".ft-it's x.part"
     until(lambda: held(ftd) > 16 * MIB or (part.exists() and part.stat().st_size > 16 * MIB), what="some bytes")
@@ -253,6 +258,7 @@ def test_a_sparse_file_in_parts(ftd, local):
         assert there.stat().st_blocks * 512 < 8 * MIB and last(done)["moved"] < 8 * MIB
 
 
+@long
 def test_the_digest_that_is_wanted(ftd, local):
     data = noise(LARGE)
     (local / "x").write_bytes(data)
@@ -297,6 +303,7 @@ def test_only_changed_blocks_are_sent(make_ftd, local, secure):
     assert (ftd.root / "x").read_bytes() == new
 
 
+@long
 def test_a_shorter_and_an_equal_file(ftd, local):
     data = noise(90 * MIB)
     (ftd.root / "x").write_bytes(data)
@@ -307,6 +314,7 @@ def test_a_shorter_and_an_equal_file(ftd, local):
         assert (ftd.root / "x").read_bytes() == data[:size]
 
 
+@long
 def test_changed_blocks_that_are_cut(ftd, local):
     old = noise(100 * MIB)
     new = edited(old, range(0, 100 * MIB, 2 * BLOCK))
@@ -320,7 +328,7 @@ def test_changed_blocks_that_are_cut(ftd, local):
 
 # --- downloads
 
-@pytest.mark.parametrize("args", [[], ["-j", "4"]])
+@pytest.mark.parametrize("args", [pytest.param([], marks=long), ["-j", "4"]])
 def test_a_download_that_is_cut_goes_on(ftd, local, args):
     data, rng = noise(LARGE + 777), random.Random(11)
     (ftd.root / "x").write_bytes(data)
@@ -346,6 +354,7 @@ def test_holes_of_a_part_are_not_believed(ftd, local):
     assert (local / "x").read_bytes() == data
 
 
+@long
 def test_a_download_in_ranges_is_stopped_and_goes_on(ftd, local):
     data = noise(100 * MIB)
     (ftd.root / "x").write_bytes(data)
@@ -360,11 +369,11 @@ def test_a_download_in_ranges_is_stopped_and_goes_on(ftd, local):
     assert "bytes are there already" in done.stderr
 
 
-@pytest.mark.parametrize("args", [[], ["-j", "3"]])
+@pytest.mark.parametrize("args", [pytest.param([], marks=long), ["-j", "3"]])
 def test_a_file_that_changes_on_the_server_comes_anew(ftd, local, args):
     (ftd.root / "x").write_bytes(noise(LARGE))
     new = noise(LARGE + 3, 2)
-    process = start("get", *args, "--limit", "60M", f"{ftd.url}/x", local / "x")
+    process = start("get", *args, "--limit", "25M", f"{ftd.url}/x", local / "x")
     part = local / ".ft-x.part"
     until(lambda: part.exists() and part.stat().st_blocks * 512 > 8 * MIB, what="some bytes")
     with open(ftd.root / "x", "r+b") as file:
@@ -374,13 +383,57 @@ def test_a_file_that_changes_on_the_server_comes_anew(ftd, local, args):
     assert (local / "x").read_bytes() == new
 
 
+@long
 def test_the_session_of_a_download_is_killed(ftd, local):
     data = noise(LARGE)
     (ftd.root / "x").write_bytes(data)
-    process = start("get", "-j", "2", "--retry-for", "60s", "--limit", "40M", f"{ftd.url}/x", local / "x")
+    process = start("get", "-j", "2", "--retry-for", "60s", "--limit", "25M", f"{ftd.url}/x", local / "x")
     part = local / ".ft-x.part"
     until(lambda: part.exists() and part.stat().st_blocks * 512 > 8 * MIB and ftd.sessions(), what="some bytes")
     for session in ftd.sessions():
         os.kill(session["pid"], signal.SIGKILL)
     end(process, 0)
     assert (local / "x").read_bytes() == data
+
+
+# --- whatever happens
+
+def trouble(rng, ftd, cutter, process):
+    """Something that the transfer has to survive; whether ft has to be started again."""
+    what = rng.choice(["cut", "cut", "kill session", "kill ft", "interrupt ft"])
+    if what == "cut":
+        cutter.cut_all()
+    elif what == "kill session":
+        for session in rng.sample(ftd.sessions(), min(1, len(ftd.sessions()))):
+            os.kill(session["pid"], signal.SIGKILL)
+    elif process.poll() is None:
+        process.send_signal(signal.SIGKILL if what == "kill ft" else signal.SIGINT)
+    return what.endswith("ft")
+
+
+@pytest.mark.parametrize("verb, secure", [("put", False), ("get", True), pytest.param("put", True, marks=long),
+                                          pytest.param("get", False, marks=long)])
+@pytest.mark.parametrize("seed", range(12 if FULL else 1))
+def test_whatever_happens_it_arrives(ftd, local, verb, secure, seed):
+    rng, size = random.Random(seed), (300 if FULL else 80) * MIB + 4321
+    data = noise(size, seed)
+    here, there = local / "x", ftd.root / "x"
+    (here if verb == "put" else there).write_bytes(data)
+    if rng.random() < 0.3:  # something is there before
+        (there if verb == "put" else here).write_bytes(edited(data, [rng.randrange(size) for _ in range(5)]))
+    how = ["--pin", re.search("sha256:[0-9a-f]{64}", ftd.errors)[0]] if secure else []
+    with Cutter(ftd.port, []) as cutter:
+        def run():
+            ends = [here, cutter.url("/x")] if verb == "put" else [cutter.url("/x"), here]
+            return start(verb, *how, "-j", rng.randrange(1, 5), "--retry-for", "120s", "--limit", "100M", *ends)
+        process = run()
+        for _ in range(12 if FULL else 3):
+            time.sleep(rng.uniform(0.05, 0.6))
+            if trouble(rng, ftd, cutter, process):
+                process.communicate(timeout=60 * PATIENCE)
+                process = run()
+        _, errors = process.communicate(timeout=240 * PATIENCE)
+    assert process.returncode == 0, errors
+    assert here.read_bytes() == there.read_bytes() == data
+    quiet(ftd)
+    assert held(ftd) == 0 and os.listdir(local) == ["x"]
