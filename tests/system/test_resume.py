@@ -454,16 +454,17 @@ def test_base_must_be_readable(make_ftd):
             assert begin(c, "/new", 10, mtime_ns=4, base=base)["code"] == "permission"
 
 
-def put_kept(c, name, data, at, **more):
-    """Sends an upload with keep up to so many bytes of its content."""
-    c.sock.sendall(encode({"opt": "upload", "filename": name, "filesize": len(data), "keep": True, **more}) + data[:at])
-    c.close()
+def put_kept(ftd, name, data, at, **more):
+    """Sends an upload with keep up to so many bytes of its content, and is gone when they have arrived."""
+    with ftd.client() as c:
+        c.sock.sendall(encode({"opt": "upload", "filename": name, "filesize": len(data), "keep": True, **more}) + data[:at])
+        until(lambda: [t for t in ftd.transfers() if t["offset"] == at], PATIENCE, "the transfer")
+    until(lambda: not ftd.sessions(), PATIENCE, "the end of the session")
 
 
 def test_kept_where_it_is_cut(ftd):
     data = content(3 * MIB)
-    put_kept(ftd.client(), "/kept", data, MIB + 3, mtime_ns=9)
-    until(lambda: not ftd.sessions(), PATIENCE, "the end of the session")
+    put_kept(ftd, "/kept", data, MIB + 3, mtime_ns=9)
     assert not (ftd.root / "kept").exists()
     with ftd.client() as c:
         other = ok(begin(c, "/kept", len(data), mtime_ns=8))
@@ -496,8 +497,7 @@ def test_kept_and_complete(ftd):
 
 def test_kept_is_sent_again_whole(ftd):
     data = content(2 * MIB)
-    put_kept(ftd.client(), "/again", b"x" * len(data), MIB, mtime_ns=9)
-    until(lambda: not ftd.sessions(), PATIENCE, "the end of the session")
+    put_kept(ftd, "/again", b"x" * len(data), MIB, mtime_ns=9)
     with ftd.client() as c:
         ok(c.ask({"opt": "upload", "filename": "/again", "filesize": len(data), "keep": True, "mtime_ns": 9}, data))
     assert (ftd.root / "again").read_bytes() == data
@@ -507,10 +507,10 @@ def test_kept_is_sent_again_whole(ftd):
 def test_kept_in_pieces_of_unknown_length(ftd):
     data = content(2 * MIB + 7)
     request = {"opt": "upload", "filename": "/pieces", "keep": True, "mtime_ns": 9, "filesize": None}
-    c = ftd.client()
-    c.sock.sendall(encode({**request, "more": True}) + encode({"body": MIB, "more": True}) + data[:MIB])
-    c.sock.sendall(encode({"body": MIB, "more": True}) + data[MIB:MIB + 99])
-    c.close()
+    with ftd.client() as c:
+        c.sock.sendall(encode({**request, "more": True}) + encode({"body": MIB, "more": True}) + data[:MIB])
+        c.sock.sendall(encode({"body": MIB, "more": True}) + data[MIB:MIB + 99])
+        until(lambda: [t for t in ftd.transfers() if t["offset"] == MIB + 99], PATIENCE, "the transfer")
     until(lambda: not ftd.sessions(), PATIENCE, "the end of the session")
     with ftd.client() as c:
         a = ok(begin(c, "/pieces", None, mtime_ns=9))
