@@ -49,9 +49,9 @@ read_slot(const uint8_t *data)
 		return;
 	record_write_slot(&state, copy);
 	must(record_read_slot(copy, &again) == 0);
-	must(again.sequence == state.sequence && again.done == state.done);
-	if (!state.done)
-		check_ranges(&state.ranges);
+	must(again.sequence == state.sequence && again.phase == state.phase);
+	must(again.receipt.len == state.receipt.len && again.ranges.n == state.ranges.n);
+	check_ranges(&state.ranges);
 }
 
 static void

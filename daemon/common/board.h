@@ -16,7 +16,7 @@
 
 enum {
 	BOARD_PAGE = 4096,
-	BOARD_VERSION = 4, /* of all that lies on the pages: a supervisor takes over no other */
+	BOARD_VERSION = 5, /* of all that lies on the pages: a supervisor takes over no other */
 	BOARD_TEXT_MAX = 256,
 	BOARD_PATH_MAX = 1024,
 	BOARD_CODE_MAX = 32,
@@ -95,7 +95,7 @@ enum board_state {
 /* How a transfer has ended. */
 struct board_result {
 	uint64_t transfer; /* its ordinal */
-	uint64_t bytes, usec;
+	uint64_t bytes, usec, parts;
 	char opt[24];
 	char result[BOARD_CODE_MAX];
 	char reason[BOARD_REASON_MAX];

@@ -89,16 +89,26 @@ read_head(struct partial *p)
 	return r < 0 ? r : record_read_head(data, &p->head);
 }
 
+/* Where others may make files, theirs are not ours. */
+static int
+check_record(const struct partial *p)
+{
+	struct stat dir, st;
+
+	if (fstat(p->dir, &dir) < 0 || fstat(p->record, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EBADMSG;
+	return (dir.st_mode & S_IWOTH) != 0 && st.st_uid != geteuid() ? -EPERM : 0;
+}
+
 static int
 open_record(struct partial *p, int flags)
 {
 	char name[STAGED_NAME_MAX];
-	struct stat st;
 
 	p->record = path_open(p->dir, record_name(p, name), O_RDWR | flags, 0600, false);
-	if (p->record < 0)
-		return p->record;
-	return fstat(p->record, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EBADMSG;
+	return p->record < 0 ? p->record : check_record(p);
 }
 
 int
@@ -135,6 +145,16 @@ slot_at(unsigned slot)
 	return RECORD_SLOTS_AT + (off_t)slot * RECORD_SLOT;
 }
 
+static void
+forget(struct partial *p)
+{
+	struct record_state *s = &p->state;
+
+	s->sequence = s->received = s->parts = 0;
+	s->phase = RECORD_OPEN;
+	s->ranges.n = s->receipt.len = 0;
+}
+
 int
 partial_start(struct partial *p)
 {
@@ -153,9 +173,7 @@ partial_start(struct partial *p)
 		r = io_pwrite_full(p->record, empty, sizeof(empty), slot_at(i));
 	if (r < 0)
 		return r;
-	p->state.sequence = 0;
-	p->state.done = false;
-	p->state.ranges.n = 0;
+	forget(p);
 	p->slot = 0;
 	return partial_store(p);
 }
@@ -166,7 +184,7 @@ fits(const struct partial *p, const struct record_state *s)
 {
 	const struct record_ranges *r = &s->ranges;
 
-	return s->done || r->n == 0 || r->list[r->n - 1].end <= p->head.size;
+	return r->n == 0 || r->list[r->n - 1].end <= p->head.size;
 }
 
 int
@@ -175,9 +193,7 @@ partial_load(struct partial *p)
 	static struct record_state other; /* too large for a stack */
 	uint8_t data[RECORD_SLOT];
 
-	p->state.sequence = 0;
-	p->state.done = false;
-	p->state.ranges.n = 0;
+	forget(p);
 	p->slot = 1;
 	for (unsigned i = 0; i < 2; i++) {
 		if (read_at(p->record, data, sizeof(data), slot_at(i)) < 0 ||
@@ -227,6 +243,19 @@ partial_open_place(const struct partial *p, int root, char *ret_name)
 		return open_noted(p, root, ret_name);
 	(void)staged_name(&p->id, "", ret_name);
 	return path_open(p->dir, "", O_RDONLY | O_DIRECTORY, 0, false);
+}
+
+int
+partial_has_content(const struct partial *p, int root)
+{
+	char name[STAGED_NAME_MAX];
+	auto_close int dir = partial_open_place(p, root, name), fd = -1;
+
+	if (dir >= 0)
+		fd = path_open(dir, name, O_PATH, 0, false);
+	if (dir >= 0 && fd >= 0)
+		return 1;
+	return dir == -ENOENT || (dir >= 0 && fd == -ENOENT) ? 0 : dir < 0 ? dir : fd;
 }
 
 static int

@@ -41,7 +41,8 @@ int partial_parse_id(const char *text, size_t len, struct staged_id *ret, uint64
 void partial_init(struct partial *p, int dir, const struct staged_id *id);
 void partial_done(struct partial *p); /* releases its locks, too */
 
-/* Opens the record and reads its head. -ENOENT; -EBADMSG: no record that we wrote; -errno. */
+/* Opens the record and reads its head. -ENOENT; -EBADMSG: no record that we wrote; -EACCES, -EPERM:
+ * it is another uid's; -errno. */
 int partial_open(struct partial *p);
 /* Opens or makes the record, and locks it. 1: there is one, and head and state say what it is; 0:
  * there was none, or none that can be read, and partial_start() is to follow; -EBUSY; -errno. */
@@ -57,6 +58,8 @@ int partial_store(struct partial *p);
 /* The directory that the content lies in, and its name there. Descriptor or -errno; root is the
  * share's. */
 int partial_open_place(const struct partial *p, int root, char *ret_name);
+/* Whether the content is there. 1, 0, -errno. */
+int partial_has_content(const struct partial *p, int root);
 /* Unlinks content, note and record. 0 or -errno. */
 int partial_remove(const struct partial *p, int root);
 
@@ -66,14 +69,20 @@ int partial_remove(const struct partial *p, int root);
 int partial_lock(struct partial *p);
 void partial_unlock(struct partial *p);
 
-/* Under the lock: a new claim; older ones are void. 0 or -errno. */
+/* Under the lock: a new claim; older ones are void. 0 or -errno. It begins with the time, so that
+ * the id of an upload that is not there any more tells whether it can have expired. */
 int partial_claim(struct partial *p);
+/* Whether so much time has passed since the claim, and not more than a year besides: what is older
+ * is no claim that anybody goes on with. */
+bool partial_is_older(uint64_t claim, uint64_t usec);
 /* Reads the claim that holds now. 0 or -errno. */
 int partial_read_claim(const struct partial *p, uint64_t *ret);
 /* Whether p->claim is the one that holds. */
 bool partial_is_mine(const struct partial *p);
 /* Whether somebody writes under the claim that holds, here or on another machine. */
 bool partial_is_written(const struct partial *p);
+/* Whether somebody has it alone: verifies it, publishes it, takes it over. */
+bool partial_is_closed(const struct partial *p);
 /* Shares the right to write with all under the claim. 0; -EAGAIN: somebody waits for all to end;
  * -errno. Then look whose the claim is. */
 int partial_join(struct partial *p);

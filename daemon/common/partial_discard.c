@@ -12,7 +12,7 @@ make_void(struct partial *p)
 	if (r == 0) {
 		r = partial_load(p);
 		if (r == 0)
-			r = p->state.done ? -ENOENT : partial_claim(p);
+			r = p->state.phase == RECORD_DONE ? -ENOENT : partial_claim(p);
 		partial_unlock(p);
 	}
 	return r;

@@ -36,7 +36,7 @@ age_usec(int fd)
 static int
 remove_old(const struct expiry *e, struct partial *p)
 {
-	bool is_receipt = partial_load(p) == 0 && p->state.done;
+	bool is_receipt = partial_load(p) == 0 && p->state.phase == RECORD_DONE;
 	uint64_t keep = is_receipt ? RECEIPT_USEC : e->keep_usec;
 	int r;
 
@@ -70,7 +70,8 @@ consider(const struct expiry *e, const struct staged_id *id)
 		partial_unlock(&p);
 	}
 	partial_done(&p);
-	return r == -EBUSY || r == -ENOENT ? 0 : r;
+	/* in use, gone meanwhile, or of another uid, whose sessions expire it */
+	return r == -EBUSY || r == -ENOENT || r == -EACCES || r == -EPERM ? 0 : r;
 }
 
 int

@@ -11,7 +11,7 @@
 
 /* Places in the record's file that are locked: no bytes of it need to be there. */
 enum lock { LOCK_RECORD = 0, LOCK_WRITERS = 1, LOCK_CONTENT = 16 };
-enum { STEP_NS = 2000000 };
+enum { STEP_NS = 2000000, YEAR = 366 * 24 * 3600 };
 #define WAIT_USEC (5 * USEC_PER_SEC)
 
 /* ---- locks */
@@ -70,14 +70,27 @@ partial_join(struct partial *p)
 	return set_lock(p->record, F_RDLCK, LOCK_WRITERS, 1);
 }
 
-bool
-partial_is_written(const struct partial *p)
+/* Whether another one has a lock on the writers' byte that is in the way of this kind. */
+static bool
+is_in_use(const struct partial *p, short type)
 {
 	struct flock f = {
-		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_WRITERS, .l_len = 1
+		.l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_WRITERS, .l_len = 1
 	};
 
 	return fcntl(p->record, F_OFD_GETLK, &f) == 0 && f.l_type != F_UNLCK;
+}
+
+bool
+partial_is_written(const struct partial *p)
+{
+	return is_in_use(p, F_WRLCK);
+}
+
+bool
+partial_is_closed(const struct partial *p)
+{
+	return is_in_use(p, F_RDLCK);
 }
 
 int
@@ -108,11 +121,28 @@ partial_read_claim(const struct partial *p, uint64_t *ret)
 	return n < 0 ? (int)n : n == (ssize_t)sizeof(*ret) ? 0 : -EBADMSG;
 }
 
+static uint64_t
+now_seconds(void)
+{
+	return (uint64_t)clock_real_ns() / NSEC_PER_SEC & UINT32_MAX;
+}
+
+bool
+partial_is_older(uint64_t claim, uint64_t usec)
+{
+	uint64_t age = now_seconds() - (claim >> 32), least = usec / USEC_PER_SEC;
+
+	return age <= INT64_MAX && age >= least && age - least < YEAR;
+}
+
 int
 partial_claim(struct partial *p)
 {
-	if (getrandom(&p->claim, sizeof(p->claim), 0) != (ssize_t)sizeof(p->claim))
+	uint32_t any;
+
+	if (getrandom(&any, sizeof(any), 0) != (ssize_t)sizeof(any))
 		return -EIO;
+	p->claim = now_seconds() << 32 | any;
 	return io_pwrite_full(p->record, &p->claim, sizeof(p->claim), RECORD_CLAIM_AT);
 }
 

@@ -25,7 +25,7 @@ enum flag {
 /* As it lies there. */
 struct disk_head {
 	char magic[sizeof(magic)];
-	uint64_t size, mtime_ns;
+	uint64_t size, mtime_ns, begun_ns;
 	uint32_t flags, mode, how, algorithm;
 	uint8_t digest[DIGEST_MAX];
 	char etag[RECORD_ETAG_MAX];
@@ -36,8 +36,9 @@ _Static_assert(sizeof(struct disk_head) <= RECORD_HEAD - CHECK, "the head does n
 _Static_assert(USER_NAME_MAX < sizeof(((struct disk_head *)0)->user), "a user does not fit");
 
 struct disk_slot {
-	uint64_t sequence;
-	uint32_t done, n;
+	uint64_t sequence, received, parts;
+	uint64_t size;     /* of what is being published */
+	uint32_t phase, n; /* ranges, or bytes of the receipt */
 	uint8_t payload[RECORD_RECEIPT_MAX];
 };
 _Static_assert(sizeof(struct disk_slot) <= RECORD_SLOT - CHECK, "a slot does not fit");
@@ -114,6 +115,7 @@ record_read_head(const uint8_t data[RECORD_HEAD], struct record_head *ret)
 	flags = le32toh(d.flags);
 	h.size = le64toh(d.size);
 	h.mtime_ns = (int64_t)le64toh(d.mtime_ns);
+	h.begun_ns = (int64_t)le64toh(d.begun_ns);
 	h.mode = le32toh(d.mode);
 	h.how = le32toh(d.how);
 	h.digest.algorithm = (enum digest_algorithm)le32toh(d.algorithm);
@@ -146,6 +148,7 @@ record_write_head(const struct record_head *h, uint8_t dst[RECORD_HEAD])
 {
 	struct disk_head d = { .size = htole64(h->size),
 			       .mtime_ns = htole64((uint64_t)h->mtime_ns),
+			       .begun_ns = htole64((uint64_t)h->begun_ns),
 			       .flags = htole32(flags_of(h)),
 			       .mode = htole32(h->mode),
 			       .how = htole32(h->how),
@@ -182,51 +185,70 @@ read_ranges(const uint8_t *payload, unsigned n, struct record_ranges *ret)
 	return 0;
 }
 
+/* What is being published is held from the first byte to the last. */
+static int
+read_receipt(const struct disk_slot *d, struct record_state *ret)
+{
+	uint64_t size = le64toh(d->size);
+	uint32_t n = le32toh(d->n);
+
+	if (n > RECORD_RECEIPT_MAX || size > INT64_MAX)
+		return -EBADMSG;
+	ret->receipt.len = n;
+	memcpy(ret->receipt.text, d->payload, n);
+	ret->ranges.n = ret->phase == RECORD_PUBLISHING && size > 0;
+	ret->ranges.list[0] = (struct record_range){ 0, size };
+	return 0;
+}
+
 int
 record_read_slot(const uint8_t data[RECORD_SLOT], struct record_state *ret)
 {
-	const uint8_t *payload = data + offsetof(struct disk_slot, payload);
-	uint32_t done, n;
+	struct disk_slot d;
 
 	if (!is_sound(data, RECORD_SLOT))
 		return -EBADMSG;
-	memcpy(&ret->sequence, data, sizeof(ret->sequence));
-	memcpy(&done, data + offsetof(struct disk_slot, done), sizeof(done));
-	memcpy(&n, data + offsetof(struct disk_slot, n), sizeof(n));
-	ret->sequence = le64toh(ret->sequence);
-	done = le32toh(done);
-	n = le32toh(n);
-	if (done > 1 || ret->sequence == 0 || ret->sequence > SEQUENCE_MAX)
+	memcpy(&d, data, sizeof(d));
+	ret->sequence = le64toh(d.sequence);
+	ret->received = le64toh(d.received);
+	ret->parts = le64toh(d.parts);
+	ret->phase = (enum record_phase)le32toh(d.phase);
+	if (le32toh(d.phase) > RECORD_DONE || ret->sequence == 0 || ret->sequence > SEQUENCE_MAX)
 		return -EBADMSG;
-	ret->done = done == 1;
-	if (!ret->done)
-		return read_ranges(payload, n, &ret->ranges);
-	if (n > RECORD_RECEIPT_MAX)
-		return -EBADMSG;
-	ret->receipt.len = n;
-	memcpy(ret->receipt.text, payload, n);
-	return 0;
+	ret->receipt.len = 0;
+	return ret->phase == RECORD_OPEN ? read_ranges(d.payload, le32toh(d.n), &ret->ranges)
+					 : read_receipt(&d, ret);
+}
+
+static void
+write_ranges(const struct record_ranges *r, uint8_t *payload)
+{
+	uint64_t pair[2];
+
+	for (unsigned i = 0; i < r->n; i++) {
+		pair[0] = htole64(r->list[i].first);
+		pair[1] = htole64(r->list[i].end);
+		memcpy(payload + i * sizeof(pair), pair, sizeof(pair));
+	}
 }
 
 void
 record_write_slot(const struct record_state *s, uint8_t dst[RECORD_SLOT])
 {
-	uint8_t *payload = dst + offsetof(struct disk_slot, payload);
-	uint64_t sequence = htole64(s->sequence), pair[2];
-	uint32_t done = htole32(s->done), n;
+	struct disk_slot d = { .sequence = htole64(s->sequence),
+			       .received = htole64(s->received),
+			       .parts = htole64(s->parts),
+			       .size = htole64(record_held(&s->ranges)),
+			       .phase = htole32(s->phase),
+			       .n = htole32(s->phase == RECORD_OPEN ? s->ranges.n
+								    : s->receipt.len) };
 
+	if (s->phase == RECORD_OPEN)
+		write_ranges(&s->ranges, d.payload);
+	else
+		memcpy(d.payload, s->receipt.text, s->receipt.len);
 	memset(dst, 0, RECORD_SLOT);
-	n = htole32(s->done ? s->receipt.len : s->ranges.n);
-	memcpy(dst, &sequence, sizeof(sequence));
-	memcpy(dst + offsetof(struct disk_slot, done), &done, sizeof(done));
-	memcpy(dst + offsetof(struct disk_slot, n), &n, sizeof(n));
-	if (s->done)
-		memcpy(payload, s->receipt.text, s->receipt.len);
-	for (unsigned i = 0; !s->done && i < s->ranges.n; i++) {
-		pair[0] = htole64(s->ranges.list[i].first);
-		pair[1] = htole64(s->ranges.list[i].end);
-		memcpy(payload + i * sizeof(pair), pair, sizeof(pair));
-	}
+	memcpy(dst, &d, sizeof(d));
 	seal(dst, RECORD_SLOT);
 }
 

@@ -32,7 +32,7 @@ struct record_head {
 	bool has_mtime, has_mode, has_digest, match, parents;
 	bool elsewhere; /* the content waits in the target directory */
 	bool shares; /* it began with a base: what it has on disk may be another file's as well */
-	int64_t mtime_ns;
+	int64_t mtime_ns, begun_ns; /* begun: of the clock of the day */
 	uint32_t mode, how;         /* how: enum publish_how, at most 2 */
 	struct digest_value digest; /* if has_digest */
 	char etag[RECORD_ETAG_MAX]; /* if match */
@@ -54,15 +54,17 @@ struct record_ranges {
 
 /* A checkpoint. */
 struct record_state {
-	uint64_t sequence; /* of two slots the higher counts */
-	bool done;         /* published: receipt is what was answered */
-	union {
-		struct record_ranges ranges;
-		struct {
-			unsigned len;
-			char text[RECORD_RECEIPT_MAX]; /* JSON, not terminated */
-		} receipt;
-	};
+	uint64_t sequence;        /* of two slots the higher counts */
+	uint64_t received, parts; /* so much came over the wire, in so many requests */
+	/* DONE: published, the receipt is what was answered. PUBLISHING: all of it is held, and
+	 * durable, and about to get its name: if the content is not there any more, then the file
+	 * that the receipt describes is this one. */
+	enum record_phase { RECORD_OPEN, RECORD_PUBLISHING, RECORD_DONE } phase;
+	struct record_ranges ranges; /* none if it is done */
+	struct {                     /* unless it is open */
+		unsigned len;
+		char text[RECORD_RECEIPT_MAX]; /* JSON, not terminated */
+	} receipt;
 };
 
 /* 0 or -EBADMSG. */

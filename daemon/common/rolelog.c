@@ -76,21 +76,21 @@ rolelog(unsigned level, const char *format, ...)
 }
 
 void
-rolelog_transfer(const char *opt, uint64_t transfer, const char *path, size_t path_len,
-		 uint64_t bytes, uint64_t usec, const char *result, const char *reason)
+rolelog_transfer(const struct rolelog_transfer *t)
 {
 	struct rolelog_record rec = {
 		.kind = ROLELOG_TRANSFER,
 		.level = 6,
-		.path_len = bounded(path_len, ROLELOG_PATH_MAX),
-		.transfer = transfer,
-		.bytes = bytes,
-		.usec = usec,
+		.path_len = bounded(t->path_len, ROLELOG_PATH_MAX),
+		.transfer = t->transfer,
+		.bytes = t->bytes,
+		.usec = t->usec,
+		.parts = t->parts,
 	};
 
-	if (reason != NULL)
-		rec.text_len = bounded(strlen(reason), ROLELOG_TEXT_MAX);
-	(void)snprintf(rec.opt, sizeof(rec.opt), "%s", opt);
-	(void)snprintf(rec.result, sizeof(rec.result), "%s", result);
-	send_record(&rec, path, reason);
+	if (t->reason != NULL)
+		rec.text_len = bounded(strlen(t->reason), ROLELOG_TEXT_MAX);
+	(void)snprintf(rec.opt, sizeof(rec.opt), "%s", t->opt);
+	(void)snprintf(rec.result, sizeof(rec.result), "%s", t->result);
+	send_record(&rec, t->path, t->reason);
 }

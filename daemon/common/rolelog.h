@@ -18,6 +18,7 @@ struct rolelog_record {
 	uint32_t path_len, text_len;
 	uint64_t transfer; /* its ordinal in the session, 0: none */
 	uint64_t bytes, usec;
+	uint64_t parts;   /* requests that it took, 0: one */
 	uint64_t dropped; /* records lost before this one */
 	char opt[24];
 	char result[32]; /* "ok" or a code of lib/codes.def */
@@ -31,6 +32,14 @@ void rolelog_set_level(unsigned level);
 /* A line of text; level as in syslog(3). */
 void rolelog(unsigned level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* One record per transfer, ended well or not. result: "ok" or a code; reason may be NULL. */
-void rolelog_transfer(const char *opt, uint64_t transfer, const char *path, size_t path_len,
-		      uint64_t bytes, uint64_t usec, const char *result, const char *reason);
+/* One record per transfer, ended well or not. */
+struct rolelog_transfer {
+	const char *opt;
+	uint64_t transfer;
+	const char *path;
+	size_t path_len;
+	uint64_t bytes, usec, parts;
+	const char *result; /* "ok" or a code */
+	const char *reason; /* may be NULL */
+};
+void rolelog_transfer(const struct rolelog_transfer *t);

@@ -197,6 +197,7 @@ static const int calls_base[] = {
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(getpid),
+	SCMP_SYS(geteuid),
 	SCMP_SYS(gettid),
 	SCMP_SYS(sched_yield),
 };

@@ -39,17 +39,22 @@ static int roots[CONFIG_SHARES_MAX]; /* or -errno */
 static bool sweep_wanted;
 static int exit_status = -1; /* not negative: it is to end */
 
-/* Where sessions of other uids can stage files. */
+/* Where sessions of other uids can stage files, and keep what they have not finished. */
 static void
-make_staging(unsigned share)
+make_for_all(unsigned share)
 {
-	auto_close int fd = reserved_make(roots[share], RESERVED_STAGING, true);
+	static const char *const names[] = { RESERVED_STAGING, RESERVED_UPLOADS };
 
-	if (fd < 0)
-		rolelog(4,
-			"keeper: cannot make the staging directory in %s, users with accounts of "
-			"their own cannot upload there: %s",
-			config->shares[share].root, strerror(-fd));
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		auto_close int fd = reserved_make(roots[share], names[i], true);
+
+		if (fd < 0)
+			rolelog(4,
+				"keeper: cannot make " PATH_RESERVED
+				"/%s in %s, users with accounts "
+				"of their own cannot upload there: %s",
+				names[i], config->shares[share].root, strerror(-fd));
+	}
 }
 
 /* A share that cannot be opened now is the sessions' trouble to tell; it is tried again by the next
@@ -62,7 +67,7 @@ open_roots(void)
 		if (roots[i] < 0)
 			roots[i] = -errno;
 		else if (config->own_uids)
-			make_staging(i);
+			make_for_all(i);
 	}
 }
 

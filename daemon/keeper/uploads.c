@@ -71,7 +71,7 @@ changed_ns(const struct stat *st)
 }
 
 /* Opens the upload and writes into the packet what it is. 0; -ENOENT: it is gone, has just been
- * made and not begun, or has ended. */
+ * made and not begun, has ended, or is of another uid. */
 static int
 describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 {
@@ -88,14 +88,14 @@ describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 	if (p->record >= 0 && fstat(p->record, &st) == 0) {
 		k->last_ns = changed_ns(&st);
 		k->flags = partial_is_written(p) ? KEPT_WRITING : 0;
-		if (st.st_size == 0 || (r == 0 && p->state.done))
+		if (st.st_size == 0 || (r == 0 && p->state.phase == RECORD_DONE))
 			return -ENOENT;
 	}
 	if (r == 0)
 		describe_head(k, p);
 	else
 		k->flags |= KEPT_DAMAGED;
-	return r == -ENOENT ? r : 0;
+	return r == -ENOENT || r == -EACCES || r == -EPERM ? -ENOENT : 0;
 }
 
 /* ---- a page: those of lowest ids, in order */

@@ -105,6 +105,24 @@ claim_numbered(int from_dir, const char *from, int to_dir, char *leaf)
 	return r;
 }
 
+bool
+claim_find(int dir, char *leaf, bool (*is_it)(void *userdata, int dir, const char *leaf),
+	   void *userdata)
+{
+	char other[PATH_COMPONENT_MAX + 1];
+
+	if (is_it(userdata, dir, leaf))
+		return true;
+	for (unsigned i = 2; i <= NUMBER_MAX; i++) {
+		numbered(leaf, i, other);
+		if (!is_it(userdata, dir, other))
+			continue;
+		memcpy(leaf, other, sizeof(other));
+		return true;
+	}
+	return false;
+}
+
 int
 claim_name(enum claim how, int from_dir, const char *from, int to_dir, char *leaf)
 {

@@ -21,6 +21,10 @@ enum claim {
 /* One of them: 0, -EEXIST, -errno. leaf as of claim_numbered(). */
 int claim_name(enum claim how, int from_dir, const char *from, int to_dir, char *leaf);
 
+/* Whether one of the names that claim_name() may have taken is it; leaf becomes that. */
+bool claim_find(int dir, char *leaf, bool (*is_it)(void *userdata, int dir, const char *leaf),
+		void *userdata);
+
 /* Renames only if the new name is free. 0, -EEXIST, -errno. */
 int claim_rename(int from_dir, const char *from, int to_dir, const char *to);
 

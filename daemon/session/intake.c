@@ -10,6 +10,22 @@
 
 #define CHECKPOINT_USEC (5 * USEC_PER_SEC)
 
+/* Under the lock, with what is to be held: in one checkpoint. */
+static int
+store(struct intake *k)
+{
+	struct record_state *state = &k->p->state;
+	int r;
+
+	state->parts += k->counted == 0;
+	state->received += k->t->received - k->counted;
+	state->phase = RECORD_OPEN;
+	r = partial_store(k->p);
+	if (r == 0)
+		k->counted = k->t->received;
+	return r;
+}
+
 int
 intake_save(struct intake *k)
 {
@@ -31,7 +47,7 @@ intake_save(struct intake *k)
 	if (r == 0)
 		r = record_add(&k->p->state.ranges, k->saved, end);
 	if (r == 0)
-		r = partial_store(k->p);
+		r = store(k);
 	partial_unlock(k->p);
 	if (r == 0)
 		k->saved = end;
@@ -53,7 +69,7 @@ intake_void(struct intake *k)
 		r = 0;
 	}
 	if (r == 0)
-		r = partial_store(k->p);
+		r = store(k);
 	partial_unlock(k->p);
 	return r;
 }

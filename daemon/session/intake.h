@@ -15,6 +15,7 @@ struct intake {
 	struct transfer_watch watch;
 	bool late;         /* nothing counts before all of it is verified */
 	uint64_t saved;    /* up to there it is in the record */
+	uint64_t counted;  /* of what was received, in the record */
 	uint64_t due_usec; /* of the next checkpoint */
 	/* digests of blocks that came whole: the one under way, and those to be saved */
 	struct digest *block;

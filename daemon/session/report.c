@@ -70,7 +70,7 @@ report_transfer_begin(struct session *s, const char *opt, bool upload, const cha
 	p->transfer_started_usec = p->progress_usec = p->heartbeat_usec;
 	p->transfer_started_real_ns = clock_real_ns();
 	p->size = size;
-	p->offset = 0;
+	p->offset = s->moved = 0;
 	p->upload = upload;
 	p->path_len = (uint32_t)(len - cut);
 	memcpy(p->path, path + cut, len - cut);
@@ -80,12 +80,24 @@ report_transfer_begin(struct session *s, const char *opt, bool upload, const cha
 }
 
 void
-report_resumable(struct session *s, const struct staged_id *id)
+report_resumable(struct session *s, const struct staged_id *id, uint64_t size)
 {
 	struct board_report *p = begin(s);
 
 	p->resumable[0] = id->session;
 	p->resumable[1] = id->number;
+	p->size = size;
+	if (memcmp(&s->resumed.id, id, sizeof(*id)) != 0) {
+		s->resumed.id = *id;
+		s->resumed.transfer = p->transfer;
+		s->resumed.started_usec = p->transfer_started_usec;
+		s->resumed.started_real_ns = p->transfer_started_real_ns;
+		s->resumed.moved = 0;
+	}
+	p->transfer = s->resumed.transfer;
+	p->transfer_started_usec = s->resumed.started_usec;
+	p->transfer_started_real_ns = s->resumed.started_real_ns;
+	p->offset = s->moved = s->resumed.moved;
 	end(s);
 }
 
@@ -94,6 +106,7 @@ report_transfer_progress(struct session *s, uint64_t offset)
 {
 	struct board_report *p = begin(s);
 
+	offset += s->moved;
 	if (offset > p->offset) {
 		/* what is copied or verified here does not go over the wire */
 		if (p->state == BOARD_RECEIVING)
@@ -118,11 +131,13 @@ report_transfer_paused(struct session *s, bool paused)
 
 /* No transfer is under way any more. */
 static void
-clear_transfer(struct board_report *p)
+clear_transfer(struct session *s, struct board_report *p)
 {
+	if ((p->resumable[0] | p->resumable[1]) != 0)
+		s->resumed.moved = p->offset;
 	p->transfer = 0;
 	p->path_len = 0;
-	p->offset = 0;
+	p->offset = s->moved = 0;
 	p->resumable[0] = p->resumable[1] = 0;
 	set_state(p, BOARD_WORKING);
 }
@@ -135,51 +150,46 @@ count(struct board_report *p, bool upload, bool good)
 	p->downloads += good && p->state == BOARD_SENDING;
 }
 
-struct ended {
-	const char *opt, *path;
-	uint64_t transfer, bytes, usec;
-	const char *result, *reason; /* reason may be NULL */
-};
-
 /* The log gets a record; the page has the last one, for a supervisor that never saw it. */
 static void
-record(struct session *s, const struct ended *e, size_t path_len)
+record(struct session *s, const struct rolelog_transfer *t)
 {
-	size_t cut = path_len > BOARD_PATH_MAX ? path_len - BOARD_PATH_MAX : 0;
+	size_t cut = t->path_len > BOARD_PATH_MAX ? t->path_len - BOARD_PATH_MAX : 0;
 	struct board_report *p = begin(s);
 	struct board_result *l = &p->last;
 
 	p->records++;
-	l->transfer = e->transfer;
-	l->bytes = e->bytes;
-	l->usec = e->usec;
-	(void)snprintf(l->opt, sizeof(l->opt), "%s", e->opt);
-	(void)snprintf(l->result, sizeof(l->result), "%s", e->result);
-	(void)snprintf(l->reason, sizeof(l->reason), "%s", e->reason != NULL ? e->reason : "");
-	l->path_len = (uint32_t)(path_len - cut);
-	memcpy(l->path, e->path + cut, path_len - cut);
+	l->transfer = t->transfer;
+	l->bytes = t->bytes;
+	l->usec = t->usec;
+	l->parts = t->parts;
+	(void)snprintf(l->opt, sizeof(l->opt), "%s", t->opt);
+	(void)snprintf(l->result, sizeof(l->result), "%s", t->result);
+	(void)snprintf(l->reason, sizeof(l->reason), "%s", t->reason != NULL ? t->reason : "");
+	l->path_len = (uint32_t)(t->path_len - cut);
+	memcpy(l->path, t->path + cut, t->path_len - cut);
 	end(s);
-	rolelog_transfer(e->opt, e->transfer, e->path, path_len, e->bytes, e->usec, e->result,
-			 e->reason);
+	rolelog_transfer(t);
 }
 
 void
 report_transfer_end(struct session *s, const char *result, const char *reason)
 {
 	struct board_report *p = s->report;
-	const struct ended e = { .opt = p->opt,
-				 .path = p->path,
-				 .transfer = p->transfer,
-				 .bytes = p->offset,
-				 .usec = clock_usec() - p->transfer_started_usec,
-				 .result = result,
-				 .reason = reason };
+	const struct rolelog_transfer t = { .opt = p->opt,
+					    .path = p->path,
+					    .path_len = p->path_len,
+					    .transfer = p->transfer,
+					    .bytes = p->offset - s->moved,
+					    .usec = clock_usec() - p->transfer_started_usec,
+					    .result = result,
+					    .reason = reason };
 
-	record(s, &e, p->path_len);
+	record(s, &t);
 	s->recorded = true;
 	p = begin(s);
 	count(p, p->upload != 0, strcmp(result, "ok") == 0);
-	clear_transfer(p);
+	clear_transfer(s, p);
 	end(s);
 }
 
@@ -189,7 +199,7 @@ report_transfer_park(struct session *s)
 	uint64_t transfer = s->report->transfer;
 	struct board_report *p = begin(s);
 
-	clear_transfer(p);
+	clear_transfer(s, p);
 	end(s);
 	return transfer;
 }
@@ -198,16 +208,18 @@ void
 report_upload_end(struct session *s, const struct publish *p, const char *result,
 		  const char *reason)
 {
-	const struct ended e = { .opt = "upload",
-				 .path = p->name,
-				 .transfer = p->transfer,
-				 .bytes = p->bytes,
-				 .usec = clock_usec() - p->started_usec,
-				 .result = result,
-				 .reason = reason };
+	const struct rolelog_transfer t = { .opt = "upload",
+					    .path = p->name,
+					    .path_len = strlen(p->name),
+					    .transfer = p->transfer,
+					    .bytes = p->bytes,
+					    .parts = p->parts,
+					    .usec = clock_usec() - p->started_usec,
+					    .result = result,
+					    .reason = reason };
 	struct board_report *page;
 
-	record(s, &e, strlen(p->name));
+	record(s, &t);
 	page = begin(s);
 	count(page, true, strcmp(result, "ok") == 0);
 	end(s);

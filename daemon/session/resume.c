@@ -6,6 +6,7 @@
 
 #include "daemon/common/reserved.h"
 #include "daemon/session/quota.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
@@ -15,6 +16,14 @@ static bool
 is_ours(const struct session *s, const struct partial *p)
 {
 	return strcmp(p->head.user, s->subject.user) == 0;
+}
+
+/* Of an upload that is not there. */
+static int
+missing(const struct session *s, uint64_t claim)
+{
+	return partial_is_older(claim, s->config->uploads_keep) ? -FTD_E_upload_expired
+								: -FTD_E_upload_unknown;
 }
 
 /* The share's .ftd/uploads, where it is there. */
@@ -53,7 +62,7 @@ resume_name(struct session *s, const struct request *rq, char *ret)
 		partial_done(&p);
 	}
 	if (r < 0)
-		return -FTD_E_upload_unknown;
+		return missing(s, claim);
 	memcpy(ret, p.head.name, sizeof(p.head.name));
 	return 1;
 }
@@ -71,9 +80,7 @@ resume_open(struct session *s, const struct place *place, const struct message_s
 	if (r == 0 && dir >= 0)
 		r = partial_open(p);
 	p->claim = claim;
-	if (r < 0 || dir < 0 || !is_ours(s, p))
-		return -FTD_E_upload_unknown;
-	return 0;
+	return r < 0 || dir < 0 || !is_ours(s, p) ? missing(s, claim) : 0;
 }
 
 int
@@ -111,7 +118,7 @@ resume_ranges(const struct partial *p)
 	const struct record_ranges *r = &p->state.ranges;
 	auto_json json_t *list = json_array();
 
-	for (unsigned i = 0; i < (p->state.done ? 0 : r->n); i++)
+	for (unsigned i = 0; i < r->n; i++)
 		if (json_array_append_new(list, json_pack("[I, I]", (json_int_t)r->list[i].first,
 							  (json_int_t)r->list[i].end)) < 0)
 			return NULL;
@@ -147,6 +154,7 @@ resume_to_head(const struct session *s, const struct upload *u, struct record_he
 	h->match = u->publish.match;
 	memcpy(h->etag, u->publish.etag, sizeof(h->etag));
 	h->parents = u->args.parents;
+	h->begun_ns = clock_real_ns();
 }
 
 void

@@ -15,7 +15,7 @@ enum { RESUME_RETRY_MS = 500 };
 
 /* For the dispatcher: the name of the target of the upload that the key "upload" names, if it is
  * the subject's; ret has PATH_BYTES_MAX + 1 bytes. 1; 0: the request has no such key;
- * -FTD_E_upload_unknown. */
+ * -FTD_E_upload_unknown, -FTD_E_upload_expired. */
 int resume_name(struct session *s, const struct request *rq, char *ret);
 
 /* Opens the upload of this id (as a client says it) in the share of the place. p->claim is the
@@ -56,10 +56,12 @@ int resume_keep(struct session *s, struct upload *u);
 
 /* ---- resume_publish.c */
 
-/* Publishes the open content, which is complete and verified, of transfer.size and .digest: the
- * record is locked and nobody else writes. extra is the receipt then. Ends the transfer in the
- * report. 0 or a refusal. */
+/* Publishes the open content, which is complete and verified, of transfer.size and .digest; nobody
+ * else writes, and p->state is what the record says. extra is the receipt then. Ends the transfer
+ * in the report. 0 or a refusal. */
 int resume_publish(struct session *s, struct upload *u, struct partial *p);
+/* The same of one that is published, or had its name when somebody was killed: under the lock. */
+int resume_published(struct session *s, struct upload *u, struct partial *p);
 
 /* ---- resume.c */
 

@@ -116,7 +116,7 @@ enter_by_id(struct begin *b)
 		r = partial_load(b->p);
 	if (r < 0)
 		return r == -ENOENT ? -FTD_E_upload_unknown : r;
-	if (b->p->state.done)
+	if (b->p->state.phase == RECORD_DONE)
 		return -FTD_E_upload_unknown;
 	b->exists = true;
 	resume_from_head(&b->p->head, b->u);
@@ -142,7 +142,7 @@ enter_by_key(struct begin *b)
 	r = claim(b);
 	if (r == 0 && b->exists)
 		r = partial_load(b->p);
-	b->exists = b->exists && !b->p->state.done && is_same(b);
+	b->exists = b->exists && b->p->state.phase != RECORD_DONE && is_same(b);
 	return r;
 }
 
@@ -268,8 +268,6 @@ op_upload_begin(struct session *s, const struct request *rq)
 		return reply_error(s, rq, -ENOMEM, NULL, NULL);
 	p->record = -1;
 	r = upload_read_begin(&u, rq);
-	if (r == 0 && s->own_uid)
-		r = -FTD_E_unsupported;
 	if (r == 0)
 		r = resume_begin(s, &u, p);
 	/* what is there stays there */

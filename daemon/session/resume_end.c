@@ -115,6 +115,9 @@ read_into(struct end *e, struct digest *d, uint64_t first, uint64_t end)
 		report_heartbeat(e->s);
 		if (stop_ordered(e->s, &e->stop))
 			return e->stop.error;
+		r = resume_check_claim(&e->p);
+		if (r < 0)
+			return r;
 		n = end - first < SESSION_CHUNK ? (size_t)(end - first) : SESSION_CHUNK;
 		r = content_read(e->u.publish.staging.fd, e->s->chunk, n, first);
 		if (r < 0)
@@ -197,16 +200,6 @@ verify(struct end *e)
 	return 0;
 }
 
-/* ---- published */
-
-static int
-answer_again(struct end *e)
-{
-	const struct record_state *state = &e->p.state;
-
-	return message_parse(state->receipt.text, state->receipt.len, &e->u.extra);
-}
-
 /* ---- the request */
 
 static int
@@ -218,8 +211,7 @@ carry_out(struct end *e)
 	resume_from_head(&e->p.head, u);
 	u->begun = true;
 	report_transfer_begin(e->s, "upload-end", true, u->place->name, e->size);
-	report_resumable(e->s, &e->p.id);
-	u->publish.started_usec = e->s->report->transfer_started_usec;
+	report_resumable(e->s, &e->p.id, e->size);
 	r = prepare_target(e->s, u);
 	if (r == 0)
 		r = resume_content(e->s, u->place, &e->p, u->publish.target_dir,
@@ -239,19 +231,32 @@ carry_out(struct end *e)
 	return resume_publish(e->s, u, &e->p);
 }
 
-/* Under the lock, with nobody writing. */
+static bool
+is_published(struct end *e)
+{
+	enum record_phase phase = e->p.state.phase;
+	int root = e->s->shares[e->u.place->share].root;
+
+	return phase == RECORD_DONE ||
+	       (phase == RECORD_PUBLISHING && partial_has_content(&e->p, root) == 0);
+}
+
+/* With nobody writing: what the record says holds until we change it. */
 static int
 end_it(struct end *e)
 {
-	int r = resume_check_claim(&e->p);
+	int r = partial_lock(&e->p);
 
+	if (r < 0)
+		return r == -ENOENT ? -FTD_E_upload_unknown : r;
+	r = resume_check_claim(&e->p);
 	if (r == 0)
 		r = partial_load(&e->p);
-	if (r < 0)
-		return r;
-	if (e->p.state.done)
-		return answer_again(e);
-	r = check_size(e);
+	if (r == 0 && is_published(e))
+		return resume_published(e->s, &e->u, &e->p);
+	partial_unlock(&e->p); /* who asks, or takes over, does not wait for the digest */
+	if (r == 0)
+		r = check_size(e);
 	if (r == 0)
 		r = digest_new(DIGEST_XXH3, &e->block);
 	return r < 0 ? r : carry_out(e);
@@ -266,8 +271,6 @@ serve(struct end *e)
 		r = resume_check_claim(&e->p);
 	if (r == 0)
 		r = resume_alone(&e->p, 0, &e->u.extra);
-	if (r == 0)
-		r = partial_lock(&e->p);
 	if (r == 0)
 		r = end_it(e);
 	staging_leave(&e->u.publish.staging); /* what was not published stays open */

@@ -1,8 +1,6 @@
 /* An upload of one request that can be resumed where it is cut. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "daemon/session/intake.h"
 #include "daemon/session/resume.h"
@@ -34,23 +32,10 @@ begin(struct session *s, struct upload *u, struct keep *k)
 	int r;
 
 	report_transfer_begin(s, "upload", true, u->place->name, u->transfer.expected);
-	u->publish.started_usec = s->report->transfer_started_usec;
 	r = resume_begin(s, u, &k->p);
-	if (r < 0)
-		return r;
-	report_resumable(s, &k->p.id);
-	return open_intake(u, k);
-}
-
-/* What was there before may be longer. */
-static int
-cut_off(const struct transfer *t)
-{
-	struct stat st;
-
-	if (fstat(t->fd, &st) < 0)
-		return -errno;
-	return (uint64_t)st.st_size > t->size && ftruncate(t->fd, (off_t)t->size) < 0 ? -errno : 0;
+	if (r == 0)
+		report_resumable(s, &k->p.id, u->transfer.expected);
+	return r == 0 ? open_intake(u, k) : r;
 }
 
 static int
@@ -58,12 +43,6 @@ publish(struct session *s, struct upload *u, struct keep *k)
 {
 	int r = resume_alone(&k->p, 0, &u->extra);
 
-	if (r == 0)
-		r = partial_lock(&k->p);
-	if (r == 0)
-		r = resume_check_claim(&k->p);
-	if (r == 0)
-		r = cut_off(&u->transfer);
 	return r == 0 ? resume_publish(s, u, &k->p) : r;
 }
 

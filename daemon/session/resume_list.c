@@ -15,7 +15,8 @@ entry_of(const struct session *s, struct partial *p)
 	char id[PARTIAL_ID_MAX], name[PATH_BYTES_MAX + 2];
 	auto_json json_t *o = NULL;
 
-	if (partial_read_claim(p, &p->claim) < 0 || partial_load(p) < 0 || p->state.done)
+	if (partial_read_claim(p, &p->claim) < 0 || partial_load(p) < 0 ||
+	    p->state.phase == RECORD_DONE)
 		return NULL;
 	o = json_pack("{s:s, s:I, s:I}", "upload", partial_format_id(&p->id, p->claim, id), "held",
 		      (json_int_t)record_held(&p->state.ranges), "expires_s", resume_expires(s));

@@ -78,7 +78,7 @@ check_ranges(struct part *c, uint64_t end)
 
 	if (r < 0)
 		return r;
-	if (c->p.state.done)
+	if (c->p.state.phase == RECORD_DONE)
 		return -FTD_E_upload_unknown;
 	r = record_add(&c->p.state.ranges, c->t.base, end);
 	if (r == -ENOBUFS) {
@@ -109,25 +109,29 @@ check_bounds(struct part *c, uint64_t *ret_end)
 	return 0;
 }
 
+static int
+say_busy(struct part *c, const char *why)
+{
+	(void)snprintf(c->message, sizeof(c->message), "%s", why);
+	c->extra = json_pack("{s:i}", "retry_after_ms", RESUME_RETRY_MS);
+	return -FTD_E_busy;
+}
+
 /* The right to write there. */
 static int
 take_place(struct part *c, uint64_t end)
 {
-	int r = partial_join(&c->p);
+	int joined = partial_join(&c->p);
+	int r = resume_check_claim(&c->p);
 
-	if (r == -EAGAIN)
-		return -FTD_E_taken_over;
-	if (r == 0)
-		r = resume_check_claim(&c->p);
-	if (r == 0)
-		r = partial_take_range(&c->p, c->t.base, end);
-	if (r == -EAGAIN) {
-		(void)snprintf(c->message, sizeof(c->message),
-			       "another part that overlaps this one is on its way");
-		c->extra = json_pack("{s:i}", "retry_after_ms", RESUME_RETRY_MS);
-		return -FTD_E_busy;
-	}
-	return r;
+	if (r < 0)
+		return r;
+	if (joined == -EAGAIN)
+		return say_busy(c, "all of it is being read");
+	if (joined < 0)
+		return joined;
+	r = partial_take_range(&c->p, c->t.base, end);
+	return r == -EAGAIN ? say_busy(c, "another part that overlaps this one is on its way") : r;
 }
 
 static int
@@ -197,7 +201,7 @@ receive(struct part *c)
 	int r, e;
 
 	report_transfer_begin(c->s, "upload-part", true, c->place->name, c->t.expected);
-	report_resumable(c->s, &c->p.id);
+	report_resumable(c->s, &c->p.id, c->p.head.size);
 	r = transfer_receive(c->s, c->rq, &c->t);
 	if (r == 1 && (c->t.voided || c->t.error == -FTD_E_digest_mismatch))
 		e = intake_void(&c->intake);
@@ -210,8 +214,8 @@ receive(struct part *c)
 		return r < 0 ? r : give_up(c, c->t.error);
 	if (e < 0)
 		return give_up(c, e);
-	report_transfer_end(c->s, "ok", NULL);
-	partial_done(&c->p); /* who is told that it is there finds it free */
+	(void)report_transfer_park(c->s); /* the whole has a record, when it ends */
+	partial_done(&c->p);              /* who is told that it is there finds it free */
 	return reply_ok(c->s, c->rq, resume_ranges(&c->p));
 }
 

@@ -43,10 +43,14 @@ struct status {
 static json_t *
 describe(struct status *t)
 {
+	const char *state = partial_is_closed(&t->p)    ? "verifying"
+			    : partial_is_written(&t->p) ? "receiving"
+							: "waiting";
 	const struct record_head *h = &t->p.head;
 	json_t *o = resume_ranges(&t->p);
 
-	if (o == NULL || json_object_set_new(o, "block", json_integer(DIGEST_BLOCK)) < 0 ||
+	if (o == NULL || json_object_set_new(o, "state", json_string(state)) < 0 ||
+	    json_object_set_new(o, "block", json_integer(DIGEST_BLOCK)) < 0 ||
 	    json_object_set_new(o, "filesize",
 				h->size != UINT64_MAX ? json_integer((json_int_t)h->size)
 						      : json_null()) < 0 ||
@@ -74,6 +78,8 @@ digest_block_of(struct status *t, uint64_t block, uint8_t *dst)
 		r = stop_look(t->s, &t->stop);
 		if (r > 0)
 			t->error = t->stop.error;
+		if (r == 0)
+			r = t->error = resume_check_claim(&t->p);
 		if (r == 0)
 			r = t->error = content_read(t->staging.fd, t->s->chunk, n, at);
 		if (r == 0)
@@ -181,7 +187,7 @@ look_up(struct status *t)
 		r = partial_load(&t->p);
 	if (r == 0) {
 		partial_unlock(&t->p);
-		r = t->p.state.done ? -FTD_E_upload_unknown : 0;
+		r = t->p.state.phase == RECORD_DONE ? -FTD_E_upload_unknown : 0;
 	}
 	return r == 0 && t->args.blocks ? open_blocks(t) : r;
 }

@@ -73,6 +73,12 @@ struct session {
 	/* SESSION_CHUNK bytes for contents, from session_chunk(); trimmed when idle */
 	uint8_t *chunk;
 	uint64_t transfers; /* ordinals given */
+	uint64_t moved;     /* by the transfer under way, in requests before this one */
+	struct {            /* the resumable upload that the session was busy with last */
+		struct staged_id id;
+		uint64_t transfer, started_usec, moved;
+		int64_t started_real_ns;
+	} resumed;
 	/* written since the last commit: a bit per share below 31, bit 31 for the rest */
 	unsigned touched;
 	uint64_t written;    /* files published since the last commit */
@@ -231,8 +237,9 @@ void report_request(struct session *s);
 /* size UINT64_MAX: unknown. Gives the transfer its ordinal. */
 void report_transfer_begin(struct session *s, const char *opt, bool upload, const char *path,
 			   uint64_t size);
-/* It is part of this resumable upload. */
-void report_resumable(struct session *s, const struct staged_id *id);
+/* It is part of this resumable upload, of size bytes: all that the session does for one after the
+ * other is one transfer. */
+void report_resumable(struct session *s, const struct staged_id *id, uint64_t size);
 void report_transfer_progress(struct session *s, uint64_t offset);
 /* It stands still by order, or goes on. */
 void report_transfer_paused(struct session *s, bool paused);
@@ -341,7 +348,7 @@ int staging_resume(struct session *s, const struct place *target, int target_dir
 		   const struct staged_id *id, uint64_t size, struct staging *ret);
 /* Closes it; it stays where it is, and so does what is reserved. */
 void staging_leave(struct staging *st);
-/* .ftd/uploads of the share, made where it is not there. Borrowed descriptor or -errno. */
+/* .ftd/uploads of the share, made where it is not there and nobody else is to make it. Borrowed descriptor or -errno. */
 int staging_uploads(struct session *s, unsigned share);
 /* Unlinks it (unless published) and closes. */
 void staging_discard(struct session *s, struct staging *st);
@@ -367,7 +374,7 @@ struct publish {
 	struct entry_stat st; /* set: what was published */
 	json_t *current; /* owned; set on failure: the entry in the way, where it may be told */
 	/* for the journal record of grouped uploads */
-	uint64_t transfer, bytes, started_usec;
+	uint64_t transfer, bytes, started_usec, parts;
 	char *name; /* owned; normalised name in the namespace */
 };
 /* Publishes n contents of one session in the promised order: one sync of the contents, the renames,

@@ -11,6 +11,7 @@
 
 #include <linux/fs.h>
 
+#include "daemon/common/partial.h"
 #include "daemon/common/reserved.h"
 #include "daemon/common/rolelog.h"
 #include "daemon/common/sweep.h"
@@ -245,13 +246,29 @@ staging_discard(struct session *s, struct staging *st)
 
 /* ---- resumable uploads */
 
+/* As open_directory(): what the same user has not gone on with expires when they come again. */
+static int
+open_uploads(const struct session *s, int root)
+{
+	size_t removed = 0;
+	int fd = reserved_open(root, RESERVED_UPLOADS);
+
+	if (!s->own_uid)
+		return fd != -ENOENT ? fd
+				     : reserved_make(root, RESERVED_UPLOADS, s->config->own_uids);
+	if (fd < 0)
+		return fd == -ENOENT || fd == -EACCES ? -EBUSY : fd;
+	(void)partial_expire(root, s->config->uploads_keep, NULL, &removed);
+	return fd;
+}
+
 int
 staging_uploads(struct session *s, unsigned share)
 {
 	struct session_share *h = &s->shares[share];
 
 	if (h->uploads < 0 && h->root >= 0)
-		h->uploads = reserved_make(h->root, RESERVED_UPLOADS, false);
+		h->uploads = open_uploads(s, h->root);
 	return h->root >= 0 ? h->uploads : -EIO;
 }
 
@@ -316,7 +333,8 @@ staging_resume(struct session *s, const struct place *target, int target_dir, bo
 	st.fd = path_open(st.dir, st.name, O_RDWR, 0, false);
 	if (st.fd < 0)
 		return st.fd == -ENOENT ? -FTD_E_upload_unknown : st.fd;
-	if (fstat(st.fd, &is) < 0 || !S_ISREG(is.st_mode)) {
+	if (fstat(st.fd, &is) < 0 || !S_ISREG(is.st_mode) ||
+	    (s->own_uid && is.st_uid != geteuid())) {
 		close_fd(&st.fd);
 		return -FTD_E_upload_unknown;
 	}

@@ -355,7 +355,7 @@ op_upload(struct session *s, const struct request *rq)
 	if (r < 0)
 		r = give_up(s, &u, r);
 	else
-		r = is_kept(&u) && !s->own_uid ? serve_kept(s, &u) : serve(s, &u);
+		r = is_kept(&u) ? serve_kept(s, &u) : serve(s, &u);
 	upload_done(s, &u);
 	return r;
 }

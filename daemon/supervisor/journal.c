@@ -293,17 +293,20 @@ transfer_record(struct supervisor *sup, const struct speaker *w, const struct re
 	const char *result =
 	    strcmp(h->result, "ok") == 0 || err_known(h->result) ? h->result : "internal";
 	char line[LINE_MAX_BYTES], shown[1024], host[ADDR_TEXT_MAX], opt[64], size[NUM_TEXT_MAX];
+	char parts[48] = "";
 	struct fields f;
 
 	fields_init(&f);
 	count_transfer(sup, h);
 	(void)text_escape(shown, sizeof(shown), path, h->path_len);
 	(void)text_escape(opt, sizeof(opt), h->opt, strlen(h->opt));
-	(void)snprintf(line, sizeof(line), "s%llu %s %s /%s: %s, %s in %llu.%03llu s%s%s",
+	if (h->parts > 1)
+		(void)snprintf(parts, sizeof(parts), ", %llu parts", (unsigned long long)h->parts);
+	(void)snprintf(line, sizeof(line), "s%llu %s %s /%s: %s, %s in %llu.%03llu s%s%s%s",
 		       (unsigned long long)w->number, addr_format(&w->peer, host), opt, shown,
 		       result, num_format_size(h->bytes, size),
 		       (unsigned long long)(h->usec / USEC_PER_SEC),
-		       (unsigned long long)(h->usec % USEC_PER_SEC / USEC_PER_MSEC),
+		       (unsigned long long)(h->usec % USEC_PER_SEC / USEC_PER_MSEC), parts,
 		       text[0] != '\0' ? ": " : "", text);
 	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_TRANSFER);
 	who_fields(&f, w);
@@ -314,6 +317,8 @@ transfer_record(struct supervisor *sup, const struct speaker *w, const struct re
 	field_bytes(&f, "FTD_PATH=/", path, h->path_len);
 	field(&f, "FTD_BYTES=%llu", (unsigned long long)h->bytes);
 	field(&f, "FTD_USEC=%llu", (unsigned long long)h->usec);
+	if (h->parts > 0)
+		field(&f, "FTD_PARTS=%llu", (unsigned long long)h->parts);
 	field(&f, "FTD_RESULT=%s", result);
 	emit(LOG_INFO, line, &f);
 }
@@ -335,7 +340,8 @@ journal_catch_up(struct session *s)
 	struct record rec = { .head = { .path_len = l->path_len,
 					.transfer = l->transfer,
 					.bytes = l->bytes,
-					.usec = l->usec } };
+					.usec = l->usec,
+					.parts = l->parts } };
 	uint64_t missing = s->seen.records > o->records ? s->seen.records - o->records : 0;
 	char text[2 * BOARD_REASON_MAX];
 

@@ -9,6 +9,7 @@ import pytest
 
 import wire
 from harness import children, hashed, name_of, until
+from resumable import begin, finish, ok, part
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 
@@ -115,6 +116,60 @@ def test_what_a_killed_session_left_goes_with_the_next(ftd):
     with login(ftd, "games") as games:
         games.put("/small", b"x")
     assert ftd.staged() == []
+
+
+def test_uploads_are_resumed(ftd):
+    """A cut upload goes on in another session of the same account; nobody else's session can tell that it is there."""
+    data = b"0123456789" * 100_000
+    uid = pwd.getpwnam("games").pw_uid
+    until(lambda: (ftd.root / ".ftd/uploads").exists(), 10)
+    with login(ftd, "games") as games, login(ftd, "mail") as mail, login(ftd, "plain") as plain:
+        a = ok(begin(games, "/resumed", len(data), mtime_ns=5))
+        ok(part(games, a["upload"], 0, data[:500]))
+        for other in (mail, plain):
+            assert part(other, a["upload"], 500, b"x")["code"] == "upload_unknown"
+            assert ok(other.ask({"opt": "upload-list"}))["uploads"] == []
+            theirs = ok(begin(other, "/resumed", len(data), mtime_ns=5))
+            assert theirs["ranges"] == []
+            ok(other.ask({"opt": "upload-abort", "upload": theirs["upload"]}))
+        (record,) = [p for p in (ftd.root / ".ftd/uploads").glob("*.rec") if p.stat().st_uid == uid]
+        assert record.stat().st_mode & 0o777 == 0o600
+        (content,) = [p for p in ftd.root.glob(".ftd-*") if p.stat().st_uid == uid]
+        os.kill(session_of(ftd, "games"), signal.SIGKILL)
+    with login(ftd, "games") as games:
+        a = ok(begin(games, "/resumed", len(data), mtime_ns=5))
+        assert a["ranges"] == [[0, 500]]
+        finish(games, a, data)
+        kept = {"opt": "upload", "filename": "/kept", "filesize": 3, "mtime_ns": 5, "keep": True}
+        ok(games.ask(kept, b"abc"))
+    assert (ftd.root / "resumed").read_bytes() == data and (ftd.root / "resumed").stat().st_uid == uid
+    assert (ftd.root / "kept").read_bytes() == b"abc" and not content.exists()
+
+
+def test_a_record_that_another_made_is_not_ours(ftd):
+    """Who has an account may plant names where records lie: that is a refusal, and nothing more."""
+    with login(ftd, "games") as games:
+        a = ok(begin(games, "/mine", 10, mtime_ns=5))
+        (record,) = (ftd.root / ".ftd/uploads").glob("*.rec")
+        ok(games.ask({"opt": "upload-abort", "upload": a["upload"]}))
+        record.write_bytes(b"planted")
+        os.chown(record, pwd.getpwnam("mail").pw_uid, 0)
+        record.chmod(0o666)
+        refused = begin(games, "/mine", 10, mtime_ns=5)
+        assert refused["code"] in ("permission", "busy") and record.read_bytes() == b"planted"
+        assert games.put("/mine", b"abc")["status"] == "ok"
+
+
+def test_what_nobody_goes_on_with_goes_when_the_user_comes_again(make_ftd):
+    ftd = make(make_ftd, CAPABILITIES)
+    with login(ftd, "games") as games:
+        ok(begin(games, "/old", 10, mtime_ns=5))
+        (record,) = (ftd.root / ".ftd/uploads").glob("*.rec")
+        os.utime(record, (1_000_000_000,) * 2)
+    with login(ftd, "games") as games:
+        a = ok(begin(games, "/new", 10, mtime_ns=5))
+        assert not record.exists() and len(list(ftd.root.glob(".ftd-*"))) == 1
+        ok(games.ask({"opt": "upload-abort", "upload": a["upload"]}))
 
 
 def test_quotas_are_the_file_systems(make_ftd):

@@ -366,6 +366,11 @@ def test_expiry(make_ftd):
     with ftd.client() as c:
         assert c.ask({"opt": "upload-status", "upload": old["upload"]})["code"] == "upload_unknown"
         ok(c.ask({"opt": "upload-status", "upload": young["upload"]}))
+        # an id says when it was given
+        aged = old["upload"][:33] + f"{int(time.time()) - 3700:08x}" + old["upload"][41:]
+        for opt in ("upload-begin", "upload-status", "upload-end", "upload-abort"):
+            assert c.ask({"opt": opt, "upload": aged, "filesize": 10})["code"] == "upload_expired"
+        assert part(c, aged, 0, b"x")["code"] == "upload_expired"
 
 
 def test_full_disk_keeps_what_is_held(make_ftd, tmp_path):
@@ -553,3 +558,89 @@ def test_kept_taken_over(ftd):
     finish(new, a, data)
     new.close()
     assert (ftd.root / "over").read_bytes() == data
+
+
+def records(ftd):
+    return sorted((ftd.root / ".ftd/uploads").glob("*.rec"))
+
+
+def test_killed_between_name_and_receipt(ftd):
+    """What a session leaves that is killed there: the record of the moment before, and the file under its name."""
+    data = content(MIB)
+    for kind, name in (("replace", "/named"), ("keep_both", "/named"), ("fail", "/fresh")):
+        with ftd.client() as c:
+            a = ok(begin(c, name, len(data), mtime_ns=7, if_exists=kind))
+            ok(part(c, a["upload"], 0, data))
+            receipt = ok(end(c, a["upload"], data))
+            (record,) = records(ftd)
+            unfinish(record)
+            again = ok(end(c, a["upload"], data))
+            assert again == receipt, kind
+            assert ok(end(c, a["upload"], data)) == receipt
+            # something else has the name now: nobody can tell any more
+            unfinish(record)
+            (ftd.root / receipt.get("filename", name)[1:]).write_bytes(b"other")
+            assert end(c, a["upload"], data)["code"] == "upload_unknown"
+        record.unlink()
+    assert left_behind(ftd) == []
+
+
+def test_killed_before_the_name(ftd):
+    """The same, but the rename did not happen, or not for good."""
+    data = content(MIB)
+    with ftd.client() as c:
+        a = ok(begin(c, "/unnamed", len(data), mtime_ns=7))
+        ok(part(c, a["upload"], 0, data))
+        (name,) = left_behind(ftd)
+        ok(end(c, a["upload"], data))
+        (record,) = records(ftd)
+        unfinish(record)
+        (ftd.root / "unnamed").rename(ftd.root / ".ftd/uploads" / name)
+        assert ok(c.ask({"opt": "upload-status", "upload": a["upload"]}))["ranges"] == [[0, len(data)]]
+        b = ok(begin(c, "/unnamed", len(data), mtime_ns=7))
+        assert b["ranges"] == [[0, len(data)]]
+        ok(part(c, b["upload"], 5, b"xyz"))
+        assert end(c, b["upload"], data)["code"] == "digest_mismatch"
+        ok(part(c, b["upload"], 5, data[5:8]))
+        ok(end(c, b["upload"], data))
+    assert (ftd.root / "unnamed").read_bytes() == data
+
+
+def unfinish(record):
+    """Takes the newest checkpoint away, the receipt: what was written before it counts again."""
+    raw = bytearray(record.read_bytes())
+    newest = max((16384, 32768), key=lambda at: int.from_bytes(raw[at:at + 8], "little"))
+    raw[newest] ^= 0xff
+    record.write_bytes(raw)
+
+
+def verifying(ftd, name):
+    """The pid of the session that verifies it."""
+    row = until(lambda: next((t for t in ftd.transfers() if t["path"] == name and t["state"] == "verifying"), None), PATIENCE,
+                "the verifying")
+    return next(s["pid"] for s in ftd.sessions() if s["id"] == row["session"])
+
+
+def test_others_are_answered_while_it_is_verified(ftd):
+    """Of an upload that is nearly all hole the digest takes its time."""
+    size = 64 << 30
+    with ftd.client() as c, ftd.client() as other:
+        a = ok(begin(c, "/slow", None, mtime_ns=7))
+        ok(part(c, a["upload"], 0, b"abc"))
+        c.send({"opt": "upload-end", "upload": a["upload"], "filesize": size, "holes": True, "digest": "sha256"})
+        pid = verifying(ftd, "/slow")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            status = ok(other.ask({"opt": "upload-status", "upload": a["upload"]}))
+            assert status["state"] == "verifying" and status["ranges"] == [[0, 3]]
+            busy = part(other, a["upload"], 0, b"x")
+            assert busy["code"] == "busy" and busy["retry_after_ms"] > 0
+            busy = end(other, a["upload"], b"abc")
+            assert busy["code"] == "busy" and busy["retry_after_ms"] > 0
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        b = ok(begin(other, "/slow", None, mtime_ns=7))
+        assert c.answer()[0]["code"] == "taken_over"
+        assert b["ranges"] == [[0, 3]]
+        ok(end(other, b["upload"], b"abc"))
+    assert (ftd.root / "slow").read_bytes() == b"abc"

@@ -134,14 +134,26 @@ slots(void **state)
 	s.ranges.list[0] = (struct record_range){ 8, 9 };
 	record_write_slot(&s, data);
 	assert_int_equal(record_read_slot(data, &is), -EBADMSG);
-	s = (struct record_state){ .sequence = 8, .done = true };
+	s = (struct record_state){ .sequence = 8, .phase = RECORD_DONE, .received = 5, .parts = 3 };
 	s.receipt.len = 2;
 	memcpy(s.receipt.text, "{}", 2);
 	record_write_slot(&s, data);
 	assert_int_equal(record_read_slot(data, &is), 0);
-	assert_true(is.done);
+	assert_int_equal(is.phase, RECORD_DONE);
+	assert_int_equal(is.received, 5);
+	assert_int_equal(is.parts, 3);
+	assert_int_equal(is.ranges.n, 0);
 	assert_int_equal(is.receipt.len, 2);
 	assert_memory_equal(is.receipt.text, "{}", 2);
+	/* what is about to get its name is held */
+	s.phase = RECORD_PUBLISHING;
+	assert_int_equal(record_add(&s.ranges, 0, 77), 0);
+	record_write_slot(&s, data);
+	assert_int_equal(record_read_slot(data, &is), 0);
+	assert_int_equal(is.phase, RECORD_PUBLISHING);
+	assert_int_equal(is.ranges.n, 1);
+	assert_true(record_holds(&is.ranges, 0, 77));
+	assert_int_equal(is.receipt.len, 2);
 }
 
 int
