@@ -265,7 +265,7 @@ def test_bash_completion(ftd, upload):
         return run("bash", "-c", script.replace("(ftctl", f"({FTCTL}"),
                    env={**os.environ, "FTCTL_SOCKET": str(ftd.control)}).stdout.split()
 
-    assert complete("ftctl list") == ["list-sessions", "list-transfers", "list-bans", "list-users"]
+    assert complete("ftctl list") == ["list-sessions", "list-transfers", "list-uploads", "list-bans", "list-users"]
     assert complete("ftctl con") == ["config"]
     assert complete("ftctl config ''") == ["check", "show"]
     assert complete("ftctl wait ''") == ["ready", "idle", "drained"]
