@@ -14,6 +14,7 @@ struct begin {
 	struct session *s;
 	struct upload *u;
 	struct partial *p;
+	bool fresh;  /* there was no record, or none that can be read */
 	bool exists; /* there was one that this may go on with */
 };
 
@@ -88,6 +89,8 @@ claim(struct begin *b)
 {
 	int r = partial_claim(b->p);
 
+	if (r < 0 && b->fresh) /* a disk that is full is not to be full of records */
+		(void)partial_remove(b->p, b->s->shares[b->u->place->share].root);
 	partial_unlock(b->p);
 	if (r == 0)
 		r = resume_alone(b->p, RESUME_TAKEOVER_USEC, &b->u->extra);
@@ -139,6 +142,7 @@ enter_by_key(struct begin *b)
 	if (r < 0)
 		return r;
 	b->exists = r == 1;
+	b->fresh = !b->exists;
 	r = claim(b);
 	if (r == 0 && b->exists)
 		r = partial_load(b->p);
