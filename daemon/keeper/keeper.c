@@ -159,7 +159,8 @@ loop(void)
 			next = clock_usec() + PERIOD_MS * USEC_PER_MSEC;
 		}
 		count_due(config, roots, attend);
-		if (poll(&p, 1, step) < 0 && errno != EINTR)
+		/* what was asked for while it was busy is not slept upon */
+		if (poll(&p, 1, sweep_wanted ? 0 : step) < 0 && errno != EINTR)
 			return ROLE_EXIT_BROKEN;
 		if (attend())
 			return exit_status;

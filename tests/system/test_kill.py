@@ -111,3 +111,22 @@ def test_helper_processes_come_back(ftd, role):
     client.sock.sendall(bytes(10_000_000))
     assert client.answer()[0]["status"] == "ok"
     client.close()
+
+
+def test_killed_while_the_keeper_is_busy(ftd):
+    """What one session leaves while that of another is looked for goes as soon."""
+    with ftd.client() as client:
+        assert client.put("/makes the directory", b"")["status"] == "ok"
+    for i in range(20000):
+        (ftd.root / f".ftd/staging/0123456789abcdef-{i}").touch()
+    clients, pids = [], []
+    for name in ("/first", "/second"):  # the keeper meets them before all the others
+        client, _, pid = upload_under_way(ftd, name)
+        clients.append(client)
+        pids.append(pid)
+    os.kill(pids[0], signal.SIGKILL)
+    until(lambda: len(ftd.staged()) < 20000, 10, "the keeper at work")
+    os.kill(pids[1], signal.SIGKILL)
+    until(lambda: not ftd.staged(), 20, "the end of all that was left")
+    for client in clients:
+        client.close()
