@@ -25,7 +25,8 @@ def in_pieces(c, where, books):
     name, pieces = f"{where}/pieces", [LARGE[i:i + MIB] for i in range(0, len(LARGE), MIB)]
     books.begins(name, state_of(LARGE))
     request = {"opt": "upload", "filename": name, "parents": True, "digest": "xxh3"}
-    ok(c.put_pieces(request, pieces, {"digest": wire.digest(LARGE)}))
+    receipt = ok(c.put_pieces(request, pieces, {"digest": wire.digest(LARGE)}))
+    assert receipt["digest"] == wire.digest(LARGE)
     books.acknowledged(name)
 
 
@@ -43,7 +44,8 @@ def sent_ahead(c, where, books):
     names = {f"{where}/{i}": LARGE[i * 1000:i * 1300] for i in range(SMALL)}
     for name, data in names.items():
         books.begins(name, state_of(data))
-    frames = [wire.encode({"opt": "upload", "filename": name, "filesize": len(data), "parents": True}, data)
+    request = {"opt": "upload", "parents": True}
+    frames = [wire.encode({**request, "filename": name, "filesize": len(data), "digest": wire.digest(data)}, data)
               for name, data in names.items()]
     c.sock.sendall(b"".join(frames))
     for name in names:
