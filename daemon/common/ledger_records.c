@@ -175,14 +175,15 @@ grant(struct ledger *l, uint64_t limit, uint64_t least, uint64_t want, uint64_t 
 	return 0;
 }
 
-/* A free record; one more at the end where there is none. */
+/* A free record; one more at the end where there is none. The place of one that another session
+ * brought to its end is locked as long as the one lives that had reserved it. */
 static int
 free_record(struct ledger *l, size_t *ret)
 {
 	struct ledger_record *more;
 
 	for (size_t i = 0; i < l->image.n; i++)
-		if (l->image.records[i].state == LEDGER_FREE) {
+		if (l->image.records[i].state == LEDGER_FREE && !is_held(l, i)) {
 			*ret = i;
 			return 0;
 		}

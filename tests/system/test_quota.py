@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import harness
+import resumable
 from harness import PATIENCE, hashed, until
 from wire import Closed
 
@@ -386,3 +387,15 @@ def test_uploads_at_once_leave_free_what_they_must(small_disk, make_ftd):
     assert (small_disk / "sparse").stat().st_blocks * 512 == mib
     for client in clients:
         client.close()
+
+
+def test_an_upload_that_another_connection_ends(with_quota):
+    """The one that began it stays, and keeps nobody from uploading."""
+    ftd = with_quota("1M")
+    with ftd.client() as first, ftd.client() as second:
+        begun = resumable.ok(resumable.begin(first, "/a", 1000, mtime_ns=1))
+        resumable.ok(resumable.part(second, begun["upload"], 0, bytes(1000)))
+        resumable.ok(resumable.end(second, begun["upload"], bytes(1000)))
+        for i in range(3):
+            assert second.put(f"/b{i}", bytes(1000))["status"] == "ok"
+            assert resumable.ok(resumable.begin(second, f"/c{i}", 1000))["ranges"] == []
