@@ -76,6 +76,7 @@ void report_ban(struct report *r, json_t *answer);
 void report_unban(struct report *r, json_t *answer);
 void report_user_edit(struct report *r, json_t *answer);
 void report_user(struct report *r, json_t *answer);
+void report_reexec(struct report *r, json_t *answer);
 void report_reload(struct report *r, json_t *answer);
 void report_shutdown(struct report *r, json_t *answer);
 /* The rows of "problems", one a line. */

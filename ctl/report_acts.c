@@ -216,6 +216,16 @@ report_reload(struct report *r, json_t *answer)
 }
 
 void
+report_reexec(struct report *r, json_t *answer)
+{
+	char version[REPORT_TEXT_MAX];
+
+	(void)fprintf(r->to, "ftd %s runs, pid %" PRIu64 ", with all %" PRIu64 " sessions\n",
+		      report_text(answer, "version", version), report_number(answer, "pid"),
+		      report_number(answer, "sessions"));
+}
+
+void
 report_shutdown(struct report *r, json_t *answer)
 {
 	char state[REPORT_TEXT_MAX];

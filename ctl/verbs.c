@@ -10,7 +10,7 @@
 
 /* The rows that make lib/control.def's commands work on this side. */
 
-enum { ANSWER_SEC = 10, WAIT_SEC = 60, LIST_SEC = 60, DISCARD_SEC = 20 };
+enum { REEXEC_SEC = 30, ANSWER_SEC = 10, WAIT_SEC = 60, LIST_SEC = 60, DISCARD_SEC = 20 };
 
 const struct verb verb_list_sessions = { .show = report_sessions, .timeout_sec = ANSWER_SEC };
 const struct verb verb_list_transfers = { .show = report_transfers, .timeout_sec = ANSWER_SEC };
@@ -217,4 +217,5 @@ const struct verb verb_list_users = { .show = report_users, .timeout_sec = ANSWE
 /* ---- reload, shutdown ---- */
 
 const struct verb verb_reload = { .show = report_reload, .timeout_sec = ANSWER_SEC };
+const struct verb verb_reexec = { .show = report_reexec, .timeout_sec = REEXEC_SEC };
 const struct verb verb_shutdown = { .show = report_shutdown, .ends_daemon = true };

@@ -10,7 +10,10 @@
 #include "daemon/common/certificate.h"
 #include "daemon/common/role.h"
 #include "daemon/config/config.h"
+#include "daemon/supervisor/carried.h"
+#include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/supervisor.h"
+#include "lib/num.h"
 #include "lib/own.h"
 
 enum { EXIT_USAGE = 2 };
@@ -34,7 +37,8 @@ enum option_id {
 	OPTION_FINGERPRINT,
 	OPTION_VERSION,
 	OPTION_HELP,
-	OPTION_ROLE
+	OPTION_ROLE,
+	OPTION_STATE
 };
 
 static const struct option options[] = {
@@ -45,12 +49,15 @@ static const struct option options[] = {
 	{ "version", no_argument, NULL, OPTION_VERSION },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "role", required_argument, NULL, OPTION_ROLE }, /* how the supervisor starts its roles */
+	{ "state", required_argument, NULL,
+	  OPTION_STATE }, /* how one binary hands over to another */
 	{ NULL, 0, NULL, 0 },
 };
 
 struct command_line {
 	const char *file;
 	const char *role;
+	const char *state;
 	bool check, fingerprint, daemon;
 };
 
@@ -63,10 +70,8 @@ run_role(const char *name)
 		const char *name;
 		int (*run)(void);
 	} roles[] = {
-		{ "gatehouse", gatehouse_main },
-		{ "sessionhouse", sessionhouse_main },
-		{ "keeper", keeper_main },
-		{ "beacon", beacon_main },
+		{ "gatehouse", gatehouse_main }, { "sessionhouse", sessionhouse_main },
+		{ "keeper", keeper_main },       { "beacon", beacon_main },
 		{ "verifier", verifier_main },
 	};
 
@@ -169,9 +174,40 @@ detach(void)
 	return r < 0 ? r : pipe_fds[1];
 }
 
+/* What the binary before this one hands on, or would: --state. */
+static int
+take_state(const char *number, struct carried **ret)
+{
+	uint64_t fd;
+
+	if (number == NULL)
+		return 0;
+	if (num_parse_u64(number, CARRIED_FD_MAX, &fd) < 0) {
+		(void)fprintf(stderr, "ftd: --state is for ftd's own use\n");
+		return EXIT_USAGE;
+	}
+	return reexec_take((int)fd, ret);
+}
+
+/* Could this binary go on from there? */
+static int
+check_state(const struct command_line *cl)
+{
+	struct carried *carried = NULL;
+	struct config *c = NULL;
+	int r = load(cl->file, &c, false);
+
+	if (r == 0)
+		r = take_state(cl->state, &carried);
+	carried_free(carried);
+	free(c);
+	return r;
+}
+
 static int
 run(const struct command_line *cl)
 {
+	struct carried *carried = NULL;
 	struct config *c;
 	int ready = -1;
 	int r;
@@ -179,6 +215,11 @@ run(const struct command_line *cl)
 	r = load(cl->file, &c, false);
 	if (r != 0)
 		return r;
+	r = take_state(cl->state, &carried);
+	if (r != 0) {
+		free(c);
+		return r;
+	}
 	if (cl->daemon) {
 		ready = detach();
 		if (ready < 0) {
@@ -187,7 +228,7 @@ run(const struct command_line *cl)
 			return EXIT_FAILURE;
 		}
 	}
-	return supervisor_run(c, ready);
+	return supervisor_run(c, ready, carried);
 }
 
 /* 0: go on; else *ret is the exit status. */
@@ -212,6 +253,9 @@ parse(int argc, char **argv, struct command_line *cl, int *ret)
 			break;
 		case OPTION_ROLE:
 			cl->role = optarg;
+			break;
+		case OPTION_STATE:
+			cl->state = optarg;
 			break;
 		case OPTION_VERSION:
 			(void)printf("ftd %s\n", PACKAGE_VERSION);
@@ -248,5 +292,7 @@ main(int argc, char **argv)
 		return run_role(cl.role);
 	if (cl.fingerprint)
 		return fingerprint(cl.file);
+	if (cl.check && cl.state != NULL)
+		return check_state(&cl);
 	return cl.check ? check(cl.file) : run(&cl);
 }

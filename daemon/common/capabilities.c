@@ -73,6 +73,17 @@ capabilities_hand_on(void)
 }
 
 int
+capabilities_carry(void)
+{
+	const uint32_t all = SIGNAL | BECOME;
+	int r = set(&(struct sets){ .effective = SIGNAL, .permitted = all, .inheritable = all });
+
+	if (r == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_KILL, 0, 0) < 0)
+		r = -errno;
+	return r < 0 ? r : capabilities_hand_on();
+}
+
+int
 capabilities_drop(void)
 {
 	struct sets now = { 0 };

@@ -13,5 +13,8 @@ int capabilities_keep(void);
 /* The program that this process executes next may become other users. 0 or -errno. */
 int capabilities_hand_on(void);
 
+/* The program that this process executes next has what capabilities_keep() left. 0 or -errno. */
+int capabilities_carry(void);
+
 /* Gives up all of them. 0 or -errno. */
 int capabilities_drop(void);

@@ -1,9 +1,11 @@
 #include "daemon/supervisor/adoption.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "daemon/supervisor/carried.h"
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/kin.h"
@@ -65,6 +67,14 @@ on_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
 
 /* --- taking back */
 
+/* What it has moved before was another's to divide. */
+static void
+catch_up(struct session *s)
+{
+	sessions_refresh(s);
+	s->moved = s->seen.bytes_in + s->seen.bytes_out;
+}
+
 /* The slot's session, whose process the descriptor is; -1: it has ended. */
 static void
 take_back(struct supervisor *sup, const struct board_orders *orders, int process)
@@ -87,7 +97,7 @@ take_back(struct supervisor *sup, const struct board_orders *orders, int process
 		ended(s);
 		return;
 	}
-	sessions_refresh(s);
+	catch_up(s);
 	orders_poke(s);
 }
 
@@ -108,8 +118,27 @@ set_aside(struct supervisor *sup, uint32_t slot, int process, uint64_t time_usec
 	asides = a;
 }
 
+/* Nothing has changed for it. */
 static void
-consider(struct supervisor *sup, uint32_t slot)
+keep_child(struct supervisor *sup, const struct board_orders *orders, const struct carried *carried)
+{
+	struct session *s = slots_adopt(sup, orders->slot, orders);
+
+	if (s == NULL) {
+		log_line(LOG_ERR, "no memory to keep s%llu: it goes on alone",
+			 (unsigned long long)orders->session);
+		return;
+	}
+	s->adopted = false;
+	s->priv->privilege = carried_privilege(carried, s->number);
+	(void)fcntl(s->priv->privilege, F_SETFD, FD_CLOEXEC);
+	(void)pumps_adopt(sup, orders, s);
+	if (sessions_watch(s) == 0)
+		catch_up(s);
+}
+
+static void
+consider(struct supervisor *sup, uint32_t slot, const struct carried *carried)
 {
 	struct board_orders orders;
 	int r = board_read_orders(&sup->boards, slot, &orders), pidfd;
@@ -128,6 +157,10 @@ consider(struct supervisor *sup, uint32_t slot)
 			slots_release(sup, slot);
 		return;
 	}
+	if (carried != NULL && kin_is_child(orders.process.pid)) {
+		keep_child(sup, &orders, carried);
+		return;
+	}
 	kin = kin_find(&orders.process, &pidfd);
 	if (orders.process.pid == 0)
 		set_aside(sup, slot, -1, clock_usec() + UNBORN_TIME);
@@ -138,10 +171,10 @@ consider(struct supervisor *sup, uint32_t slot)
 }
 
 void
-adoption_start(struct supervisor *sup)
+adoption_start(struct supervisor *sup, const struct carried *carried)
 {
 	for (uint32_t i = 0; i < sup->boards.slots; i++)
-		consider(sup, i);
+		consider(sup, i, carried);
 	if (adopted > 0)
 		log_line(LOG_NOTICE,
 			 "took back %u sessions of the daemon that ran before: they finish what "

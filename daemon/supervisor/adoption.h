@@ -9,8 +9,10 @@
 
 #include "daemon/supervisor/supervisor.h"
 
-/* Looks through the boards, before any session is born. */
-void adoption_start(struct supervisor *sup);
+/* Looks through the boards, before any session is born. Children that another binary in this
+ * process had (carried; NULL: there was none) simply go on. */
+struct carried;
+void adoption_start(struct supervisor *sup, const struct carried *carried);
 /* Four times a second: those of which it was not certain yet, and what the log has missed. */
 void adoption_tick(struct supervisor *sup);
 /* All were killed: waits a moment for those that are no children of ours. */

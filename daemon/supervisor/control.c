@@ -58,9 +58,8 @@ credentials(const struct control *c, int fd, struct ucred *ret_cred, enum contro
 	return 0;
 }
 
-/* The place for a peer of this uid, or NULL: there is none. */
-static struct control_peer **
-place_for(struct control *c, uid_t uid)
+struct control_peer **
+control_place(struct control *c, uid_t uid)
 {
 	struct control_peer **place = NULL;
 	unsigned used = 0, same = 0;
@@ -114,7 +113,7 @@ admit(struct control *c, int connection)
 			  "only root, control.group and control.operator_group may");
 		return;
 	}
-	place = place_for(c, cred.uid);
+	place = control_place(c, cred.uid);
 	if (place == NULL) {
 		turn_away(fd, -FTD_E_busy, "too many control connections");
 		return;

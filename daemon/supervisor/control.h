@@ -2,9 +2,9 @@
  * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
  * and frames of one peer), control_command.c (the table, one request from begin to end), and the
  * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c,
- * control_explain.c, control_kick.c, control_reload.c, control_traffic.c, control_uploads.c,
- * control_users.c, control_wait.c. Runs in the supervisor; every byte of a peer is hostile. Fuzzed
- * (fuzz/control.c).
+ * control_explain.c, control_kick.c, control_reexec.c, control_reload.c, control_traffic.c,
+ * control_uploads.c, control_users.c, control_wait.c. Runs in the supervisor; every byte of a peer
+ * is hostile. Fuzzed (fuzz/control.c).
  */
 #pragma once
 
@@ -174,6 +174,16 @@ struct control_peer *control_peer_free(struct control_peer *p);
  */
 bool control_peer_run(struct control_peer *p);
 
+/* Its connection (borrowed). */
+int control_descriptor(const struct control_request *rq);
+/* One more answer, of this binary to who asked the one before it: {"status": "ok", …}. */
+int control_peer_tell(struct control_peer *p, json_t *answer);
+
+/* ---- control_reexec.c ---- */
+struct carried_sockets;
+/* Answers who asked for another binary, which this is; the descriptor is taken over. */
+void control_welcome(struct supervisor *sup, const struct carried_sockets *sockets);
+
 /* ---- control.c ---- */
 struct control {
 	struct supervisor *sup;
@@ -189,5 +199,7 @@ struct control {
 /* The role of a peer with these credentials. */
 enum control_role
 control_role_of(const struct control *c, uid_t uid, const gid_t *groups, size_t n);
+/* The place for a peer of this uid, or NULL: there is none. */
+struct control_peer **control_place(struct control *c, uid_t uid);
 /* Frees it and its place. */
 void control_drop(struct control_peer *p);

@@ -229,6 +229,24 @@ control_peer_run(struct control_peer *p)
 	return flush(p) && watch(p);
 }
 
+int
+control_descriptor(const struct control_request *rq)
+{
+	const uint8_t *at = (const uint8_t *)rq - offsetof(struct control_peer, request);
+
+	return ((const struct control_peer *)(const void *)at)->fd;
+}
+
+int
+control_peer_tell(struct control_peer *p, json_t *answer)
+{
+	int r = put(p, answer, CONTROL_DONE);
+
+	if (r < 0)
+		return r;
+	return flush(p) && watch(p) ? 0 : -EPIPE;
+}
+
 static int
 on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {

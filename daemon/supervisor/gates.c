@@ -148,6 +148,22 @@ gates_enter(struct connection *c)
 	}
 }
 
+int
+gates_watch(struct connection *c)
+{
+	int r = children_add(c->sup->event, &c->child, c->process.pid, -1, on_gate_death, c);
+
+	return r < 0 ? r : 0;
+}
+
+bool
+gates_end(struct supervisor *sup)
+{
+	for (struct connection *c = sup->admission->gates.first; c != NULL; c = c->next)
+		connections_kill(c);
+	return sup->admission->gates.first == NULL;
+}
+
 void
 gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 {
@@ -163,7 +179,7 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 	c->house = 0;
 	c->process.born_usec = clock_boot_usec();
 	c->process.pid = pid;
-	r = pid <= 0 ? -EAGAIN : children_add(sup->event, &c->child, pid, -1, on_gate_death, c);
+	r = pid <= 0 ? -EAGAIN : gates_watch(c);
 	if (r < 0) {
 		connections_refuse(c, &v);
 		return;

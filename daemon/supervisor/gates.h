@@ -24,3 +24,8 @@ void gates_house_gone(struct supervisor *sup, uint64_t house);
 /* The peer and number of the gate or pump with that pid: 0, or -ESRCH. */
 int
 gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, union addr *ret_peer);
+
+/* Has its end told: the gate's or pump's, which is our child. 0 or -errno. */
+int gates_watch(struct connection *c);
+/* Kills all gates. Whether none is left. */
+bool gates_end(struct supervisor *sup);

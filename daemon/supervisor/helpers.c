@@ -203,6 +203,18 @@ helpers_start(struct supervisor *sup, int udp_fd)
 	return helpers_restart(sup, true, udp_fd);
 }
 
+int
+helpers_udp(void)
+{
+	return helpers[HELPER_BEACON].udp_fd;
+}
+
+int
+helpers_take_udp(void)
+{
+	return take_fd(&helpers[HELPER_BEACON].udp_fd);
+}
+
 void
 helpers_stop(void)
 {

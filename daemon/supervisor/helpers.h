@@ -20,3 +20,7 @@ int helpers_ask_keeper(const struct packet_keeper *question);
 
 /* Asks the keeper to look for what dead sessions left in staging. */
 void helpers_sweep(void);
+
+/* What the beacon listens on, -1: nothing: borrowed, or taken away from it. */
+int helpers_udp(void);
+int helpers_take_udp(void);

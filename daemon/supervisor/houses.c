@@ -10,6 +10,7 @@
 #include "daemon/supervisor/children.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/sessions.h"
 #include "daemon/supervisor/spawn.h"
 #include "lib/clock.h"
@@ -438,7 +439,7 @@ houses_crashed(struct supervisor *sup, enum house_kind kind)
 	uint64_t now = clock_usec();
 	int r;
 
-	if (sup->draining)
+	if (sup->draining || reexec_settles(sup))
 		return;
 	if (last[kind] != 0 && now - last[kind] < REPLACE_PAUSE) {
 		if (sup->houses[kind] == NULL)

@@ -1,6 +1,7 @@
 #include "daemon/supervisor/journal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #include <systemd/sd-journal.h>
 
 #include "daemon/common/rolelog.h"
+#include "daemon/supervisor/carried.h"
 #include "daemon/supervisor/chatter.h"
 #include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/houses.h"
@@ -446,8 +448,21 @@ journal_listen(struct supervisor *sup)
 		(void)listen_for_a_turn(sup->journal);
 }
 
+static int
+open_pair(const struct carried_sockets *carried, int *ret)
+{
+	if (carried == NULL)
+		return socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+	ret[0] = (int)carried->log_ours;
+	ret[1] = (int)carried->log_roles;
+	for (int i = 0; i < 2; i++)
+		if (fcntl(ret[i], F_SETFD, FD_CLOEXEC) < 0)
+			return -errno;
+	return 0;
+}
+
 int
-journal_start(struct supervisor *sup)
+journal_start(struct supervisor *sup, const struct carried_sockets *carried)
 {
 	const int on = 1, size = RECEIVE_BUFFER;
 	struct journal *j = calloc(1, sizeof(*j));
@@ -456,9 +471,10 @@ journal_start(struct supervisor *sup)
 
 	if (j == NULL)
 		return -ENOMEM;
-	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0) {
+	r = open_pair(carried, pair);
+	if (r < 0) {
 		free(j);
-		return -errno;
+		return r;
 	}
 	*j = (struct journal){ .sup = sup, .ours = pair[0], .roles = pair[1] };
 	sup->journal = j;
@@ -484,6 +500,13 @@ journal_stop(struct supervisor *sup)
 	close_fd(&j->roles);
 	free(j);
 	sup->journal = NULL;
+}
+
+void
+journal_descriptors(const struct journal *j, int64_t *ret_ours, int64_t *ret_roles)
+{
+	*ret_ours = j->ours;
+	*ret_roles = j->roles;
 }
 
 int

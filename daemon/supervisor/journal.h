@@ -9,6 +9,8 @@
 
 #include "daemon/supervisor/supervisor.h"
 
+struct carried_sockets;
+
 /* MESSAGE_ID of the journal, one a kind (systemd/ftd.catalog explains them). */
 #define MESSAGE_ID_START "0f7a2c7be5d94b0f9a6f3c1fd0a1e6b1"
 #define MESSAGE_ID_STOP "1c4d2b5a8e6f4f3d8b7a9c0e2d4f6a82"
@@ -34,8 +36,10 @@ void log_refusal(const union addr *peer, const char *user, const char *code, con
 /* A session whose user has shown who they are. */
 void log_login(const struct session *s);
 
-/* The roles' socket. 0 or -errno. */
-int journal_start(struct supervisor *sup);
+/* The roles' socket: the pair that another binary had (taken over), or a new one. 0 or -errno. */
+int journal_start(struct supervisor *sup, const struct carried_sockets *carried);
+/* Both ends (borrowed). */
+void journal_descriptors(const struct journal *j, int64_t *ret_ours, int64_t *ret_roles);
 void journal_stop(struct supervisor *sup);
 /* Takes some of what the roles have said: while it is still known whose it is. */
 void journal_listen(struct supervisor *sup);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "lib/clock.h"
@@ -46,6 +47,14 @@ fits(const struct board_process *p, uint64_t start_ticks)
 
 	/* rounded down by the kernel */
 	return (start_ticks + 1) * tick > p->asked_usec && start_ticks * tick <= p->born_usec;
+}
+
+bool
+kin_is_child(pid_t pid)
+{
+	siginfo_t si;
+
+	return pid > 1 && waitid(P_PID, (id_t)pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0;
 }
 
 bool

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "daemon/common/board.h"
 
@@ -16,6 +17,9 @@ enum kin {
 };
 /* Looks for it. *ret_pidfd: the caller's; -1 where it is gone, or there is no descriptor for it. */
 enum kin kin_find(const struct board_process *p, int *ret_pidfd);
+
+/* It is a child of this process, if only one that is to be reaped. */
+bool kin_is_child(pid_t pid);
 
 /* Its process has ended. */
 bool kin_ended(int pidfd);

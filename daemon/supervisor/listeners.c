@@ -132,6 +132,21 @@ listeners_stop_accepting(struct listeners *all)
 	}
 }
 
+void
+listeners_rest(struct listeners *all)
+{
+	for (unsigned i = 0; i < all->n; i++)
+		listener_unwatch(&all->list[i]);
+}
+
+size_t
+listeners_descriptors(const struct listeners *all, int *ret)
+{
+	for (unsigned i = 0; i < all->n; i++)
+		ret[i] = all->list[i].fd;
+	return all->n;
+}
+
 /* --- opening */
 
 /* Who says nothing gets no process: the kernel keeps such connections until the login time is over.
@@ -298,6 +313,24 @@ listeners_adopt(struct supervisor *sup, const int *fds, size_t n, struct listene
 		return r;
 	}
 	*ret = all;
+	return 0;
+}
+
+int
+listeners_carry(struct supervisor *sup, const int *fds, size_t n, bool handed,
+		struct listeners **ret)
+{
+	struct listeners *former = NULL;
+	int r = listeners_adopt(sup, fds, n, &former);
+
+	if (r < 0)
+		return r;
+	former->handed = handed;
+	for (unsigned i = 0; i < former->n; i++) {
+		former->list[i].wanted = former->list[i].bound;
+		(void)fcntl(former->list[i].fd, F_SETFD, FD_CLOEXEC);
+	}
+	*ret = former;
 	return 0;
 }
 

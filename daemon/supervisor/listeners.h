@@ -21,3 +21,12 @@ bool listeners_are_handed(const struct listeners *l);
 
 /* The UDP socket of the status port; -1 and 0 where it is off. 0 or -EINVAL with a problem. */
 int listeners_open_udp(const struct config *c, struct config_problems *problems, int *ret_fd);
+
+/* Takes no connections until listeners_watch(): they wait in the kernel. */
+void listeners_rest(struct listeners *l);
+/* Their descriptors (borrowed), CONFIG_LISTENERS_MAX at most. Returns how many. */
+size_t listeners_descriptors(const struct listeners *l, int *ret);
+/* What another binary had open (taken over), as `former` of listeners_open() or, handed, as it is.
+ * 0 or -ENOMEM. */
+int listeners_carry(struct supervisor *sup, const int *fds, size_t n, bool handed,
+		    struct listeners **ret);

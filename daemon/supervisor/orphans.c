@@ -7,14 +7,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/supervisor/gates.h"
+#include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
 
 #define PATIENCE (2 * USEC_PER_SEC)
 #define STEP_NS 5000000L
 
-/* proc(5): the children of this thread, and we have only one. */
+/* proc(5): the children of this thread, and we have only one. Calls look for each. */
 static void
-kill_children(void)
+each_child(void (*look)(void *userdata, pid_t pid), void *userdata)
 {
 	char path[64];
 	FILE *f;
@@ -25,8 +27,44 @@ kill_children(void)
 	if (f == NULL)
 		return;
 	while (fscanf(f, "%d", &pid) == 1)
-		(void)kill(pid, SIGKILL);
+		look(userdata, pid);
 	(void)fclose(f);
+}
+
+static void
+kill_child(void *userdata, pid_t pid)
+{
+	(void)userdata;
+	(void)kill(pid, SIGKILL);
+}
+
+struct others {
+	const struct supervisor *sup;
+	bool kill;
+	unsigned n;
+};
+
+static void
+look_at(void *userdata, pid_t pid)
+{
+	struct others *o = userdata;
+	uint64_t number;
+	union addr peer;
+
+	if (sessions_of_pid(o->sup, pid) != NULL || gates_of_pid(o->sup, pid, &number, &peer) == 0)
+		return;
+	o->n++;
+	if (o->kill)
+		(void)kill(pid, SIGKILL);
+}
+
+bool
+orphans_none_but_kin(const struct supervisor *sup, bool kill)
+{
+	struct others o = { .sup = sup, .kill = kill };
+
+	each_child(look_at, &o);
+	return o.n == 0;
 }
 
 void
@@ -43,7 +81,7 @@ orphans_reap(void)
 		if (clock_usec() >= deadline) {
 			if (killed) /* dead, but kept by a tracer */
 				return;
-			kill_children();
+			each_child(kill_child, NULL);
 			killed = true;
 			deadline += PATIENCE;
 		}

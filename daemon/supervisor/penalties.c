@@ -88,6 +88,16 @@ penalties_charge(struct penalties *p, const union addr *peer, enum penalty why,
 	return !refused && penalties_refused(r, longest_usec, now_usec) > 0;
 }
 
+void
+penalties_restore(struct penalties *p, const struct subnet *source, int64_t since_real_ns,
+		  uint64_t until_usec)
+{
+	struct penalty_record *r = claim(p, source);
+
+	r->since_real_ns = since_real_ns;
+	r->until_usec = until_usec;
+}
+
 static bool
 is_meant(const struct subnet *source, const struct subnet *net)
 {

@@ -41,6 +41,9 @@ struct penalties {
  * and was not before. */
 bool penalties_charge(struct penalties *p, const union addr *peer, enum penalty why,
 		      uint64_t longest_usec, uint64_t now_usec);
+/* What the source owed already, of another table. */
+void penalties_restore(struct penalties *p, const struct subnet *source, int64_t since_real_ns,
+		       uint64_t until_usec);
 /* How long the record's source is still refused, microseconds; 0: it is served. */
 uint64_t
 penalties_refused(const struct penalty_record *r, uint64_t longest_usec, uint64_t now_usec);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "daemon/supervisor/admission.h"
-#include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/gates.h"
 #include "daemon/supervisor/kin.h"
 #include "daemon/supervisor/slots.h"
 #include "lib/clock.h"
@@ -88,6 +88,15 @@ on_kin_end(sd_event_source *source, int fd, uint32_t events, void *userdata)
 	return 0;
 }
 
+/* Also a pump may be a child: the binary was replaced. */
+static int
+watch(struct connection *c)
+{
+	if (kin_is_child(c->process.pid))
+		return gates_watch(c);
+	return sd_event_add_io(c->sup->event, &c->io, c->pidfd, EPOLLIN, on_kin_end, c);
+}
+
 static struct connection *
 kin_new(struct supervisor *sup, const struct board_orders *orders, int pidfd)
 {
@@ -107,8 +116,7 @@ kin_new(struct supervisor *sup, const struct board_orders *orders, int pidfd)
 		.stream = -1,
 		.pidfd = pidfd,
 	};
-	if (c->source == NULL ||
-	    sd_event_add_io(sup->event, &c->io, pidfd, EPOLLIN, on_kin_end, c) < 0) {
+	if (c->source == NULL || watch(c) < 0) {
 		if (c->source != NULL)
 			source_release(c->source);
 		free(c);
@@ -121,12 +129,13 @@ bool
 pumps_adopt(struct supervisor *sup, const struct board_orders *orders, struct session *s)
 {
 	auto_close int pidfd = -1;
-	enum kin kin = kin_find(&orders->pump, &pidfd);
+	bool child = kin_is_child(orders->pump.pid);
+	enum kin kin = child ? KIN_OURS : kin_find(&orders->pump, &pidfd);
 	struct connection *c;
 
 	/* who cannot be told from a stranger is not waited for without a session: a pump ends by
 	 * itself */
-	if (pidfd < 0 || (s == NULL && kin != KIN_OURS))
+	if ((pidfd < 0 && !child) || (s == NULL && kin != KIN_OURS))
 		return false;
 	c = kin_new(sup, orders, pidfd);
 	if (c == NULL)

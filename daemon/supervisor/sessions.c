@@ -182,11 +182,29 @@ birth_failed(struct session *s)
 	slots_free(s);
 }
 
+int
+sessions_watch(struct session *s)
+{
+	int r;
+
+	s->pidfd = (int)syscall(SYS_pidfd_open, s->pid, 0);
+	r = s->pidfd < 0 ? -errno
+			 : children_add(s->sup->event, &s->priv->child, s->pid, s->pidfd,
+					on_session_death, s);
+	if (r >= 0)
+		return 0;
+	log_line(LOG_ERR, "cannot watch s%llu, ending it: %s", (unsigned long long)s->number,
+		 strerror(-r));
+	(void)kill(s->pid, SIGKILL);
+	(void)waitpid(s->pid, NULL, 0);
+	slots_free(s);
+	return r;
+}
+
 void
 sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 {
 	struct session *s = sessions_find(sup, number);
-	int r;
 
 	if (s == NULL || s->pid != 0)
 		return; /* told twice */
@@ -197,18 +215,8 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 	close_fd(&s->priv->connection);
 	s->priv->house = 0;
 	slots_set_pid(s, pid);
-	s->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	r = s->pidfd < 0
-		? -errno
-		: children_add(sup->event, &s->priv->child, pid, s->pidfd, on_session_death, s);
-	if (r < 0) { /* it cannot be watched, so it may not live */
-		log_line(LOG_ERR, "cannot watch s%llu, ending it: %s", (unsigned long long)number,
-			 strerror(-r));
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
-		slots_free(s);
+	if (sessions_watch(s) < 0)
 		return;
-	}
 	if (s->quit != BOARD_STAY)
 		orders_poke(s);
 }

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -108,4 +110,64 @@ spawn_seal_config(const struct config *c)
 	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)
 		return -errno;
 	return take_fd(&fd);
+}
+
+/* ---- another binary */
+
+enum { STATE_FD = 3 };
+
+static void __attribute__((noreturn))
+exec_check(int binary, const char *config_file, int state_fd, int said)
+{
+	char title[] = "ftd", check[] = "--check", state[] = "--state", number[] = "3";
+	char file[PATH_MAX];
+	char *argv[] = { title, check, file, state, number, NULL };
+	int own = fcntl(binary, F_DUPFD_CLOEXEC, STATE_FD + 1);
+
+	(void)snprintf(file, sizeof(file), "%s", config_file);
+	silence();
+	if (own < 0 || dup2(said, STDERR_FILENO) < 0 || dup2(state_fd, STATE_FD) < 0)
+		_exit(ROLE_EXIT_SETUP);
+	if (STATE_FD == state_fd && fcntl(STATE_FD, F_SETFD, 0) < 0)
+		_exit(ROLE_EXIT_SETUP);
+	role_reset_signals();
+	(void)setsid();
+	(void)fexecve(own, argv, environ);
+	(void)dprintf(STDERR_FILENO, "cannot execute the new binary: %s\n", strerror(errno));
+	_exit(ROLE_EXIT_SETUP);
+}
+
+int
+spawn_check(int binary, const char *config_file, int state_fd, pid_t *ret_pid, int *ret_said)
+{
+	auto_close int ours = -1;
+	auto_close int theirs = -1;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	ours = ends[0];
+	theirs = ends[1];
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		exec_check(binary, config_file, state_fd, theirs);
+	*ret_pid = pid;
+	*ret_said = take_fd(&ours);
+	return 0;
+}
+
+int
+spawn_replace(int binary, const char *config_file, int state_fd)
+{
+	char title[] = "ftd", config[] = "--config", state[] = "--state";
+	char file[PATH_MAX], number[16];
+	char *argv[] = { title, config, file, state, number, NULL };
+
+	(void)snprintf(file, sizeof(file), "%s", config_file);
+	(void)snprintf(number, sizeof(number), "%d", state_fd);
+	(void)fexecve(binary, argv, environ);
+	return -errno;
 }

@@ -22,6 +22,7 @@
 #include "daemon/common/capabilities.h"
 #include "daemon/common/creds.h"
 #include "daemon/common/sandbox.h"
+#include "daemon/supervisor/carried.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
 #include "daemon/supervisor/users.h"
@@ -114,7 +115,7 @@ try_again(int *tries)
 
 /* One daemon a runtime directory; the lock lives as long as the process. */
 static int
-hold_pid_file(const struct supervisor *sup)
+hold_pid_file(struct supervisor *sup)
 {
 	auto_close int fd =
 	    openat(sup->runtime_dir, "ftd.pid", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
@@ -130,7 +131,7 @@ hold_pid_file(const struct supervisor *sup)
 	}
 	if (ftruncate(fd, 0) < 0 || dprintf(fd, "%d\n", (int)getpid()) < 0)
 		log_line(LOG_WARNING, "ftd.pid: %s", strerror(errno));
-	(void)take_fd(&fd);
+	sup->pid_fd = take_fd(&fd);
 	return 0;
 }
 
@@ -246,6 +247,34 @@ open_sockets(struct supervisor *sup, struct start_sockets *s)
 	return 0;
 }
 
+/* What another binary had open. A listening socket that cannot be had anew is no reason to end. */
+static int
+carry_sockets(struct supervisor *sup, const struct carried *carried, struct start_sockets *s)
+{
+	struct config_problems problems = { .n = 0 };
+	struct listeners *former = NULL;
+	int r = listeners_carry(sup, carried->listen, carried->n_listen, carried->sockets.handed,
+				&former);
+
+	if (r < 0) {
+		log_line(LOG_ERR, "cannot take over the listening sockets: %s", strerror(-r));
+		return EXIT_FAILED;
+	}
+	s->listeners = former;
+	if (!carried->sockets.handed &&
+	    listeners_open(sup, sup->config, former, &problems, &s->listeners) == 0)
+		listeners_free(former);
+	tell_problems(sup->config, &problems);
+	s->control = (int)carried->sockets.control;
+	s->udp = (int)carried->sockets.udp;
+	sup->pid_fd = (int)carried->sockets.pid_file;
+	const int fds[] = { s->control, s->udp, sup->pid_fd };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++)
+		(void)fcntl(fds[i], F_SETFD, FD_CLOEXEC);
+	return 0;
+}
+
 /* --- the state directory: numbers that are never used again */
 
 static void
@@ -306,7 +335,7 @@ read_users(struct supervisor *sup)
 }
 
 int
-start_prepare(struct supervisor *sup, struct start_sockets *ret)
+start_prepare(struct supervisor *sup, const struct carried *carried, struct start_sockets *ret)
 {
 	struct start_sockets s = { .control = -1, .udp = -1 };
 	const struct config *c = sup->config;
@@ -321,9 +350,11 @@ start_prepare(struct supervisor *sup, struct start_sockets *ret)
 		r = become_names(c, &uid, &gid);
 	if (r == 0)
 		r = open_runtime_dir(sup, drop, uid, gid);
-	if (r == 0)
+	if (r == 0 && carried != NULL)
+		r = carry_sockets(sup, carried, &s);
+	if (r == 0 && carried == NULL)
 		r = hold_pid_file(sup);
-	if (r == 0)
+	if (r == 0 && carried == NULL)
 		r = open_sockets(sup, &s);
 	if (r == 0)
 		r = shed_rights(sup, drop);

@@ -14,5 +14,7 @@ struct start_sockets {
 
 /* Checks the kernel, raises limits, makes the runtime directory (and holds its pid file locked),
  * opens or takes over the sockets, becomes run_as, opens the state directory. Tells on stderr what
- * is wrong. 0, or the exit status to end with. */
-int start_prepare(struct supervisor *sup, struct start_sockets *ret);
+ * is wrong. carried (NULL: none): what was opened already, by another binary. 0, or the exit status
+ * to end with. */
+struct carried;
+int start_prepare(struct supervisor *sup, const struct carried *carried, struct start_sockets *ret);

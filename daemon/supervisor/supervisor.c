@@ -14,11 +14,14 @@
 
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/adoption.h"
+#include "daemon/supervisor/carried.h"
+#include "daemon/supervisor/control.h"
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
 #include "daemon/supervisor/orphans.h"
+#include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/reload.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
@@ -34,7 +37,8 @@
 enum { EXIT_FAILED = 1 };
 
 static struct start_sockets sockets;
-static int ready_fd = -1; /* of `ftd --daemon`: the waiting parent */
+static struct carried *carried; /* by another binary before; NULL: there was none, or it is over */
+static int ready_fd = -1;       /* of `ftd --daemon`: the waiting parent */
 
 /* --- the end */
 
@@ -108,6 +112,9 @@ on_first_houses(struct supervisor *sup, struct house_pair *pair, int error)
 		(void)sd_event_exit(sup->event, EXIT_FAILED);
 		return;
 	}
+	if (carried != NULL)
+		control_welcome(sup, &carried->sockets);
+	carried = carried_free(carried);
 	sup->serving = true;
 	log_event(LOG_NOTICE, MESSAGE_ID_START, "ftd %s is ready, pid %d", PACKAGE_VERSION,
 		  (int)getpid());
@@ -154,6 +161,31 @@ open_boards(struct supervisor *sup)
 	return r < 0 ? boards_create(&sup->boards, sup->runtime_dir, CONFIG_SESSIONS_MAX) : 0;
 }
 
+/* As if this binary had run all the time. */
+static int
+restore(struct supervisor *sup)
+{
+	const struct carried *c = carried;
+
+	if (c == NULL)
+		return 0;
+	sup->generation = c->generation + 1;
+	sup->started_usec = c->started_usec;
+	sup->started_real_ns = c->started_real_ns;
+	sup->reloaded_real_ns = clock_real_ns();
+	sup->started_as_root = c->started_as_root;
+	sup->retired = c->totals;
+	sup->durations_ms = c->durations_ms;
+	sup->sizes = c->sizes;
+	sup->bans = c->bans;
+	sup->penalties = c->penalties;
+	ids_pass(&sup->ids, c->next_id - 1);
+	for (size_t i = 0; i < c->n_rates; i++)
+		if (user_rates_set(sup, c->rates[i].user, c->rates[i].limit) < 0)
+			return -ENOMEM;
+	return 0;
+}
+
 static int
 begin(struct supervisor *sup)
 {
@@ -166,13 +198,15 @@ begin(struct supervisor *sup)
 	if (r >= 0)
 		r = open_boards(sup);
 	if (r >= 0)
-		r = journal_start(sup);
+		r = journal_start(sup, carried != NULL ? &carried->sockets : NULL);
 	if (r >= 0)
 		r = slots_start(sup);
 	if (r >= 0)
+		r = restore(sup);
+	if (r >= 0)
 		r = admission_start(sup);
 	if (r >= 0) {
-		adoption_start(sup);
+		adoption_start(sup, carried);
 		r = tick_start(sup);
 	}
 	renewal_before_houses(sup, sup->config);
@@ -188,6 +222,7 @@ static void
 end(struct supervisor *sup)
 {
 	sessions_kill(sup);
+	reexec_stop(sup);
 	reload_stop(sup);
 	renewal_stop(sup);
 	helpers_stop();
@@ -204,12 +239,22 @@ end(struct supervisor *sup)
 	boards_done(&sup->boards);
 	(void)unlinkat(sup->runtime_dir, "ftd.pid", 0);
 	close_fd(&sup->runtime_dir);
+	close_fd(&sup->pid_fd);
 	ids_close(&sup->ids);
 	sup->event = sd_event_unref(sup->event);
 }
 
+/* Its name, for the time when another file has it. */
+static void
+remember_program(struct supervisor *sup)
+{
+	ssize_t n = readlink("/proc/self/exe", sup->program, sizeof(sup->program) - 1);
+
+	sup->program[n > 0 ? n : 0] = '\0';
+}
+
 int
-supervisor_run(struct config *config, int ready)
+supervisor_run(struct config *config, int ready, struct carried *former)
 {
 	struct supervisor sup = {
 		.config = config,
@@ -218,12 +263,15 @@ supervisor_run(struct config *config, int ready)
 		.started_real_ns = clock_real_ns(),
 		.started_as_root = geteuid() == 0,
 		.runtime_dir = -1,
+		.pid_fd = -1,
 	};
 	int r;
 
+	carried = former;
+	remember_program(&sup);
 	ready_fd = ready;
 	log_start(config->log_target, config->log_level);
-	r = start_prepare(&sup, &sockets);
+	r = start_prepare(&sup, carried, &sockets);
 	if (r != 0) {
 		free(sup.config);
 		return r;

@@ -27,6 +27,7 @@ struct admission; /* admission.c */
 struct control;   /* control.c */
 struct journal;   /* journal.c */
 struct listeners; /* listeners.c */
+struct reexec;    /* reexec.c: the same */
 struct reload;    /* reload.c: one under way, or NULL */
 struct house;     /* houses.c */
 struct user_rate;
@@ -55,7 +56,10 @@ struct supervisor {
 	bool started_as_root; /* and went over to run_as: that uid is then nobody special on the
 				 control socket */
 
+	char program[PATH_MAX]; /* what was executed; "": /proc does not tell */
+
 	int runtime_dir;
+	int pid_fd; /* of the locked pid file */
 	struct boards boards;
 	struct listeners *listeners;
 	struct users_snapshot *users;
@@ -72,6 +76,7 @@ struct supervisor {
 	struct control *control;
 	struct journal *journal;
 	struct reload *reload;
+	struct reexec *reexec;
 
 	struct totals retired; /* of sessions that are gone; see supervisor_totals() */
 	uint64_t bytes_in_rate, bytes_out_rate; /* bytes a second, over about 2 s */
@@ -80,8 +85,10 @@ struct supervisor {
 
 /* ---- supervisor.c ---- */
 /* Runs the daemon with the parsed configuration (taken over); a byte is written to ready_fd (taken
- * over, -1: none) when it serves. Returns the exit status. */
-int supervisor_run(struct config *config, int ready_fd);
+ * over, -1: none) when it serves. carried (taken over): what the binary before it has handed on,
+ * NULL: there was none. Returns the exit status. */
+struct carried;
+int supervisor_run(struct config *config, int ready_fd, struct carried *carried);
 /* retired + what the living have reported. */
 void supervisor_totals(const struct supervisor *sup, struct totals *ret);
 /* Lets transfers finish for grace_usec, then ends what is left, then the loop. Again: a shorter

@@ -274,6 +274,22 @@ def test_transfers_outlive_the_supervisor(service):
     service.run("rm", "-f", *(f"/srv/ftd/large{i}" for i in range(3)))
 
 
+def test_reexec(service):
+    service.run("sh", "-c", "head -c 10000000 /dev/urandom >/tmp/large")
+    upload = ft_process(service, "put", "--limit", "4M", "/tmp/large", "ft://127.0.0.1/large")
+    until(lambda: service.status()["transfers"] == 1, 10, "the transfer under way")
+    pid = service.show("MainPID")
+    for _ in range(3):
+        service.run("ftctl", "reexec")
+        assert service.show("MainPID") == pid and service.show("ActiveState") == "active"
+    assert service.status()["transfers"] == 1
+    _, told = upload.communicate(timeout=60)
+    assert upload.returncode == 0, told
+    service.run("cmp", "/tmp/large", "/srv/ftd/large")
+    assert service.show("NRestarts") == "0"
+    service.run("rm", "/srv/ftd/large")
+
+
 def test_wrong_configuration_is_not_tried_for_ever(machine):
     conf = machine.conf
     machine.run("sh", "-ec", f"cp {conf} /tmp/good; echo 'limitz = {{ }};' >>{conf}")

@@ -16,6 +16,7 @@
 #include "daemon/supervisor/helpers.h"
 #include "daemon/supervisor/houses.h"
 #include "daemon/supervisor/journal.h"
+#include "daemon/supervisor/reexec.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
 #include "daemon/supervisor/users.h"
@@ -280,6 +281,33 @@ renewal_days_left(const struct house_certificate *c)
 {
 	(void)c;
 	return fake.days_left;
+}
+
+int
+reexec_begin(struct supervisor *sup, struct control_request *asker)
+{
+	(void)sup;
+	(void)asker;
+	return -EBUSY;
+}
+
+bool
+reexec_runs(const struct supervisor *sup)
+{
+	(void)sup;
+	return false;
+}
+
+const char *
+reexec_failure(void)
+{
+	return "";
+}
+
+void
+reexec_forget(struct supervisor *sup)
+{
+	(void)sup;
 }
 
 const char *
