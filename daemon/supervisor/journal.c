@@ -2,16 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
-
-#define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include "daemon/common/rolelog.h"
 #include "daemon/supervisor/carried.h"
@@ -26,10 +21,7 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { LINE_MAX_BYTES = 4096, FIELDS_MAX = 16, RECORDS_A_TURN = 64, RECEIVE_BUFFER = 4 << 20 };
-
-/* Refusals come as fast as strangers connect: so many lines a second, the rest is only counted. */
-enum { REFUSALS_A_SECOND = 20 };
+enum { RECORDS_A_TURN = 64, RECEIVE_BUFFER = 4 << 20 };
 
 struct journal {
 	struct supervisor *sup;
@@ -37,185 +29,6 @@ struct journal {
 	sd_event_source *io;
 	struct chatter chatter;
 };
-
-static bool to_journal;
-static int level_now = LOG_INFO;
-
-/* --- what is written */
-
-/* Is our stderr what systemd connected to the journal? (systemd.exec(5), JOURNAL_STREAM) */
-static bool
-stderr_is_journal(void)
-{
-	const char *stream = getenv("JOURNAL_STREAM");
-	unsigned long long dev, ino;
-	struct stat st;
-
-	if (stream == NULL || sscanf(stream, "%llu:%llu", &dev, &ino) != 2)
-		return false;
-	return fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
-}
-
-void
-log_start(enum config_log_target target, enum config_log_level level)
-{
-	to_journal =
-	    target == CONFIG_LOG_JOURNAL || (target == CONFIG_LOG_AUTO && stderr_is_journal());
-	level_now = (int)level;
-}
-
-void
-log_set_level(enum config_log_level level)
-{
-	level_now = (int)level;
-}
-
-struct fields {
-	struct iovec v[FIELDS_MAX];
-	int n;
-	size_t used;
-	char text[ROLELOG_PATH_MAX + 2 * LINE_MAX_BYTES];
-};
-
-static void
-fields_init(struct fields *f)
-{
-	f->n = 0;
-	f->used = 0;
-}
-
-static void
-field_took(struct fields *f, size_t len)
-{
-	f->v[f->n++] = (struct iovec){ .iov_base = f->text + f->used, .iov_len = len };
-	f->used += len;
-}
-
-/* A field that does not fit any more is left out. */
-static void __attribute__((format(printf, 2, 3))) field(struct fields *f, const char *format, ...)
-{
-	size_t room = sizeof(f->text) - f->used;
-	va_list ap;
-	int n;
-
-	va_start(ap, format);
-	n = vsnprintf(f->text + f->used, room, format, ap);
-	va_end(ap);
-	if (n > 0 && (size_t)n < room && f->n < FIELDS_MAX)
-		field_took(f, (size_t)n);
-}
-
-/* A value of any bytes: the journal keeps them as they are. */
-static void
-field_bytes(struct fields *f, const char *key, const char *bytes, size_t len)
-{
-	size_t k = strlen(key);
-
-	if (f->n == FIELDS_MAX || k + len > sizeof(f->text) - f->used)
-		return;
-	memcpy(f->text + f->used, key, k);
-	memcpy(f->text + f->used + k, bytes, len);
-	field_took(f, k + len);
-}
-
-/* One record: the line, and the fields where there is a journal. */
-static void
-emit(int level, const char *line, struct fields *f)
-{
-	char stamp[CLOCK_TEXT_MAX];
-
-	if (level > level_now)
-		return;
-	if (to_journal) {
-		field(f, "MESSAGE=%s", line);
-		field(f, "PRIORITY=%d", level);
-		if (sd_journal_sendv(f->v, f->n) == 0)
-			return;
-	}
-	(void)dprintf(STDERR_FILENO, "%s %s\n", clock_format_rfc3339(clock_real_ns(), stamp), line);
-}
-
-void
-log_line(int level, const char *format, ...)
-{
-	struct fields f;
-	char line[LINE_MAX_BYTES];
-	va_list ap;
-
-	if (level > level_now)
-		return;
-	va_start(ap, format);
-	(void)vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	fields_init(&f);
-	emit(level, line, &f);
-}
-
-void
-log_event(int level, const char *message_id, const char *format, ...)
-{
-	struct fields f;
-	char line[LINE_MAX_BYTES];
-	va_list ap;
-
-	va_start(ap, format);
-	(void)vsnprintf(line, sizeof(line), format, ap);
-	va_end(ap);
-	fields_init(&f);
-	field(&f, "MESSAGE_ID=%s", message_id);
-	emit(level, line, &f);
-}
-
-void
-log_refusal(const union addr *peer, const char *user, const char *code, const char *why)
-{
-	static uint64_t second, in_second, unsaid;
-	uint64_t now = clock_usec() / USEC_PER_SEC;
-	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
-	struct fields f;
-
-	if (now != second) {
-		if (unsaid > 0)
-			log_line(LOG_INFO, "%llu more refusals", (unsigned long long)unsaid);
-		second = now;
-		in_second = 0;
-		unsaid = 0;
-	}
-	if (++in_second > REFUSALS_A_SECOND) {
-		unsaid++;
-		return;
-	}
-	fields_init(&f);
-	(void)addr_format(peer, host);
-	(void)snprintf(line, sizeof(line), "%s refused: %s (%s)%s%s", host, code, why,
-		       user == NULL      ? ""
-		       : user[0] == '\0' ? ", unknown user"
-					 : ", user ",
-		       user != NULL ? user : "");
-	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_REFUSAL);
-	if (user != NULL && user[0] != '\0')
-		field(&f, "FTD_USER=%s", user);
-	field(&f, "FTD_PEER=%s", host);
-	field(&f, "FTD_RESULT=%s", code);
-	emit(LOG_INFO, line, &f);
-}
-
-void
-log_login(const struct session *s)
-{
-	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
-	struct fields f;
-
-	fields_init(&f);
-	(void)addr_format(&s->peer, host);
-	(void)snprintf(line, sizeof(line), "s%llu %s logged in as %s",
-		       (unsigned long long)s->number, host, s->user);
-	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_LOGIN);
-	field(&f, "FTD_SESSION=s%llu", (unsigned long long)s->number);
-	field(&f, "FTD_PEER=%s", host);
-	field(&f, "FTD_USER=%s", s->user);
-	emit(LOG_INFO, line, &f);
-}
 
 /* --- what comes in from the roles */
 
@@ -266,16 +79,16 @@ speaker_of(struct supervisor *sup, pid_t pid)
 }
 
 static void
-who_fields(struct fields *f, const struct speaker *w)
+who_fields(struct log_fields *f, const struct speaker *w)
 {
 	char host[ADDR_TEXT_MAX];
 
 	if (w->number == 0)
 		return;
-	field(f, "FTD_SESSION=s%llu", (unsigned long long)w->number);
-	field(f, "FTD_PEER=%s", addr_format(&w->peer, host));
+	log_field(f, "FTD_SESSION=s%llu", (unsigned long long)w->number);
+	log_field(f, "FTD_PEER=%s", addr_format(&w->peer, host));
 	if (w->session != NULL)
-		field(f, "FTD_USER=%s", sessions_user(w->session));
+		log_field(f, "FTD_USER=%s", sessions_user(w->session));
 }
 
 static void
@@ -294,11 +107,11 @@ transfer_record(struct supervisor *sup, const struct speaker *w, const struct re
 	const struct rolelog_record *h = &rec->head;
 	const char *result =
 	    strcmp(h->result, "ok") == 0 || err_known(h->result) ? h->result : "internal";
-	char line[LINE_MAX_BYTES], shown[1024], host[ADDR_TEXT_MAX], opt[64], size[NUM_TEXT_MAX];
+	char line[LOG_LINE_MAX], shown[1024], host[ADDR_TEXT_MAX], opt[64], size[NUM_TEXT_MAX];
 	char parts[48] = "";
-	struct fields f;
+	struct log_fields f;
 
-	fields_init(&f);
+	log_fields_init(&f);
 	count_transfer(sup, h);
 	(void)text_escape(shown, sizeof(shown), path, h->path_len);
 	(void)text_escape(opt, sizeof(opt), h->opt, strlen(h->opt));
@@ -310,19 +123,19 @@ transfer_record(struct supervisor *sup, const struct speaker *w, const struct re
 		       (unsigned long long)(h->usec / USEC_PER_SEC),
 		       (unsigned long long)(h->usec % USEC_PER_SEC / USEC_PER_MSEC), parts,
 		       text[0] != '\0' ? ": " : "", text);
-	field(&f, "MESSAGE_ID=%s", MESSAGE_ID_TRANSFER);
+	log_field(&f, "MESSAGE_ID=%s", MESSAGE_ID_TRANSFER);
 	who_fields(&f, w);
 	if (w->session != NULL && h->transfer != 0)
-		field(&f, "FTD_TRANSFER=t%llu",
-		      (unsigned long long)sessions_transfer_id(w->session, h->transfer));
-	field(&f, "FTD_OP=%s", opt);
-	field_bytes(&f, "FTD_PATH=/", path, h->path_len);
-	field(&f, "FTD_BYTES=%llu", (unsigned long long)h->bytes);
-	field(&f, "FTD_USEC=%llu", (unsigned long long)h->usec);
+		log_field(&f, "FTD_TRANSFER=t%llu",
+			  (unsigned long long)sessions_transfer_id(w->session, h->transfer));
+	log_field(&f, "FTD_OP=%s", opt);
+	log_field_bytes(&f, "FTD_PATH=/", path, h->path_len);
+	log_field(&f, "FTD_BYTES=%llu", (unsigned long long)h->bytes);
+	log_field(&f, "FTD_USEC=%llu", (unsigned long long)h->usec);
 	if (h->parts > 0)
-		field(&f, "FTD_PARTS=%llu", (unsigned long long)h->parts);
-	field(&f, "FTD_RESULT=%s", result);
-	emit(LOG_INFO, line, &f);
+		log_field(&f, "FTD_PARTS=%llu", (unsigned long long)h->parts);
+	log_field(&f, "FTD_RESULT=%s", result);
+	log_emit(LOG_INFO, line, &f);
 }
 
 static void
@@ -362,22 +175,22 @@ journal_catch_up(struct session *s)
 static void
 text_record(const struct speaker *w, const struct rolelog_record *h, const char *text)
 {
-	char line[LINE_MAX_BYTES], host[ADDR_TEXT_MAX];
-	struct fields f;
+	char line[LOG_LINE_MAX], host[ADDR_TEXT_MAX];
+	struct log_fields f;
 	int level = (int)h->level;
 
 	if (h->level > LOG_DEBUG)
 		level = LOG_DEBUG;
 	if (h->level < LOG_ERR) /* may go to all terminals: the supervisor's to say */
 		level = LOG_ERR;
-	fields_init(&f);
+	log_fields_init(&f);
 	if (w->number != 0)
 		(void)snprintf(line, sizeof(line), "s%llu %s %s", (unsigned long long)w->number,
 			       addr_format(&w->peer, host), text);
 	else
 		(void)snprintf(line, sizeof(line), "%s", text);
 	who_fields(&f, w);
-	emit(level, line, &f);
+	log_emit(level, line, &f);
 }
 
 static void
