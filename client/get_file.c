@@ -10,7 +10,10 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { CHANGES_MAX = 3 };
+enum {
+	CHANGES_MAX = 3,
+	FIRST = 64 << 20, /* bytes that come as one stream before it is known how many there are */
+};
 
 /* One file on its way. */
 struct arriving {
@@ -18,6 +21,7 @@ struct arriving {
 	struct get_ranges ranges;
 	uint64_t began_usec;
 	uint64_t asked; /* id of a request that is sent already; 0: none */
+	uint64_t end;   /* of what comes as one stream */
 };
 
 struct part_facts
@@ -107,22 +111,37 @@ get_ask(struct get *g, const struct url *url, struct failure *f)
 
 /* The first frame: what the file is. */
 static int
-begin(struct arriving *x, const struct answer *a, struct failure *f)
+begin(struct arriving *x, const struct entry *e, struct failure *f)
 {
 	struct get_ranges *ranges = &x->ranges;
 	struct get *g = ranges->get;
+	int r = 0;
+
+	if (e->filesize > x->end)
+		r = get_ranges_version(ranges, e, f);
+	if (r != 0)
+		return r < 0 ? r : failure_protocol(f, "a file has no version, or over 64 TiB");
+	ranges->facts = get_facts(e);
+	if (e->filesize < x->end)
+		x->end = e->filesize;
+	if (!ranges->begun)
+		report_begin(&g->client->report, ranges->shown, e->filesize, 0);
+	ranges->begun = true;
+	r = fetch_begin(&g->fetch, x->part.fd, true, 0, x->end);
+	return r < 0 ? failure_connection(f, r) : 0;
+}
+
+static int
+take_first(struct arriving *x, const struct answer *a, struct failure *f)
+{
 	struct entry e;
+	int r;
 
 	if (entry_decode(a->object, &e) < 0)
 		return failure_protocol(f, "a download does not begin with an entry");
-	ranges->facts = get_facts(&e);
+	r = begin(x, &e, f);
 	entry_done(&e);
-	if (!ranges->begun)
-		report_begin(&g->client->report, ranges->shown, ranges->facts.size, 0);
-	ranges->begun = true;
-	if (fetch_begin(&g->fetch, x->part.fd, true, 0, ranges->facts.size) < 0)
-		return failure_connection(f, -ENOMEM);
-	return 0;
+	return r;
 }
 
 /* One frame; *more is whether another follows. */
@@ -137,7 +156,7 @@ take(struct arriving *x, uint64_t id, bool *first, bool *more, struct failure *f
 	if (r < 0)
 		return r;
 	*more = a.more;
-	r = *first ? begin(x, &a, f) : 0;
+	r = *first ? take_first(x, &a, f) : 0;
 	*first = false;
 	if (r == 0)
 		r = fetch_frame(&g->fetch, &a, f);
@@ -147,6 +166,7 @@ take(struct arriving *x, uint64_t id, bool *first, bool *more, struct failure *f
 	return r;
 }
 
+/* 0: up to x->end it is there; negative (f). */
 static int
 fetch_stream(struct arriving *x, struct failure *f)
 {
@@ -156,8 +176,13 @@ fetch_stream(struct arriving *x, struct failure *f)
 	uint64_t id = x->asked;
 	int r = 0;
 
+	x->end = id != 0 ? UINT64_MAX : FIRST;
 	if (id == 0) {
-		r = get_ask(g, x->ranges.url, f);
+		json_t *rq = get_request(g, x->ranges.url);
+
+		if (rq != NULL)
+			(void)json_object_set_new(rq, "length", json_integer(FIRST));
+		r = session_send(session, rq, f);
 		id = session->last_id;
 	}
 	x->asked = 0;
@@ -168,6 +193,20 @@ fetch_stream(struct arriving *x, struct failure *f)
 	if (r < 0 && f->status == STATUS_LOCAL)
 		session_close(session); /* the rest of the content is still to come */
 	return r;
+}
+
+/* What a large file has behind its first stream. */
+static int
+fetch_rest(struct arriving *x, struct failure *f)
+{
+	struct get_ranges *ranges = &x->ranges;
+	int r;
+
+	if (x->end == ranges->facts.size)
+		return 0;
+	blocks_taken(&ranges->blocks, (struct blocks_run){ .first = 0, .end = x->end });
+	r = get_ranges(ranges, f);
+	return r <= 0 ? r : failure_protocol(f, "a file has no version, or over 64 TiB");
 }
 
 /* ---- again and again */
@@ -186,7 +225,12 @@ attempt(struct arriving *x, struct failure *f)
 		if (r > 0 && ftruncate(x->part.fd, 0) < 0)
 			return failure_local(f, -errno, x->part.name);
 	}
-	return r > 0 ? fetch_stream(x, f) : r;
+	if (r > 0) {
+		r = fetch_stream(x, f);
+		if (r == 0)
+			r = fetch_rest(x, f);
+	}
+	return r;
 }
 
 /* Another version is there now: what both have in common counts. */

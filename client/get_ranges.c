@@ -11,18 +11,27 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum { COMPARED = 1 << 20 /* bytes of the blocks that are compared */ };
+/* The blocks that are compared are small, but for files so large that they would be too many. */
+enum { BLOCK_MIN = 1 << 20, BLOCK_MAX = 64 << 20, BLOCKS_MAX = 1 << 20 };
 
 /* ---- which file */
 
-static int
-take_version(struct get_ranges *x, const struct entry *e, struct failure *f)
+int
+get_ranges_version(struct get_ranges *x, const struct entry *e, struct failure *f)
 {
+	uint64_t block = BLOCK_MIN;
+
+	if (e->etag.len == 0)
+		return 1;
 	if (e->etag.len == strlen(x->etag) && memcmp(e->etag.data, x->etag, e->etag.len) == 0 &&
-	    e->filesize == x->facts.size)
+	    e->filesize == x->blocks.size)
 		return 0;
+	while (e->filesize / block >= BLOCKS_MAX && block < BLOCK_MAX)
+		block *= 2;
+	if (e->filesize / block >= BLOCKS_MAX)
+		return 1;
 	blocks_done(&x->blocks);
-	if (blocks_init(&x->blocks, e->filesize, COMPARED) < 0)
+	if (blocks_init(&x->blocks, e->filesize, block) < 0)
 		return failure_connection(f, -ENOMEM);
 	memcpy(x->etag, e->etag.data, e->etag.len);
 	x->etag[e->etag.len] = '\0';
@@ -47,9 +56,7 @@ ask_version(struct get_ranges *x, struct failure *f)
 		answer_done(&a);
 		return failure_protocol(f, "what stat says is no entry");
 	}
-	r = 1;
-	if (e.type == ENTRY_FILE && e.etag.len > 0)
-		r = take_version(x, &e, f);
+	r = e.type == ENTRY_FILE ? get_ranges_version(x, &e, f) : 1;
 	entry_done(&e);
 	answer_done(&a);
 	return r;
@@ -61,7 +68,8 @@ struct compare {
 	struct get_ranges *x;
 	uint64_t at, end; /* bytes that are looked at */
 	uint64_t right;   /* where the last block that is right ends, wholly held or not */
-	uint8_t *block;   /* COMPARED bytes */
+	uint64_t size;    /* of a block */
+	uint8_t *block;
 };
 
 /* The first that is held and not known to be right. */
@@ -79,7 +87,7 @@ static int
 compare_block(struct compare *c, const uint8_t said[BLOCKS_DIGEST], struct failure *f)
 {
 	uint64_t left = c->end - c->at;
-	size_t n = left < COMPARED ? (size_t)left : COMPARED;
+	size_t n = (size_t)(left < c->size ? left : c->size);
 	uint8_t digest[BLOCKS_DIGEST];
 	int r;
 
@@ -89,7 +97,7 @@ compare_block(struct compare *c, const uint8_t said[BLOCKS_DIGEST], struct failu
 	if (r < 0)
 		return failure_local(f, r, c->x->shown);
 	if (memcmp(digest, said, sizeof(digest)) == 0) {
-		c->x->blocks.flags[c->at / COMPARED] |= BLOCKS_RIGHT;
+		c->x->blocks.flags[c->at / c->size] |= BLOCKS_RIGHT;
 		c->right = c->at + n;
 	}
 	c->at += n;
@@ -99,7 +107,7 @@ compare_block(struct compare *c, const uint8_t said[BLOCKS_DIGEST], struct failu
 static int
 compare_frame(struct compare *c, const struct answer *a, struct failure *f)
 {
-	uint64_t left = (c->end - c->at + COMPARED - 1) / COMPARED, n = a->body / BLOCKS_DIGEST;
+	uint64_t left = (c->end - c->at + c->size - 1) / c->size, n = a->body / BLOCKS_DIGEST;
 	uint8_t said[BLOCKS_DIGEST];
 	int r = 0;
 
@@ -123,8 +131,8 @@ compare_all(struct compare *c, struct failure *f)
 	int r;
 
 	if (rq != NULL)
-		(void)json_object_update_new(rq, json_pack("{s:s, s:i, s:I, s:I}", "digest", "xxh3",
-							   "block", COMPARED, "offset",
+		(void)json_object_update_new(rq, json_pack("{s:s, s:I, s:I, s:I}", "digest", "xxh3",
+							   "block", (json_int_t)c->size, "offset",
 							   (json_int_t)c->at, "length",
 							   (json_int_t)(c->end - c->at)));
 	r = session_send(s, rq, f);
@@ -148,7 +156,7 @@ static int
 look_at_held(struct get_ranges *x, uint64_t *ret, struct failure *f)
 {
 	struct progress *progress = &x->get->client->report.progress;
-	struct compare c = { .x = x };
+	struct compare c = { .x = x, .size = x->blocks.block };
 	struct stat st;
 	int r;
 
@@ -157,7 +165,7 @@ look_at_held(struct get_ranges *x, uint64_t *ret, struct failure *f)
 	c.end = (uint64_t)st.st_size < x->facts.size ? (uint64_t)st.st_size : x->facts.size;
 	c.at = c.right = first_unsure(&x->blocks, c.end);
 	if (c.at < c.end) {
-		c.block = malloc(COMPARED);
+		c.block = malloc(c.size);
 		if (c.block == NULL)
 			return failure_connection(f, -ENOMEM);
 		progress_phase(progress, "resuming (checking blocks)");
@@ -168,7 +176,7 @@ look_at_held(struct get_ranges *x, uint64_t *ret, struct failure *f)
 			return r;
 	}
 	/* the last block may have begun to come: so much of it is right, or none */
-	*ret = c.right == c.end ? c.end : c.end / COMPARED * COMPARED;
+	*ret = c.right == c.end ? c.end : c.end / c.size * c.size;
 	return 0;
 }
 
@@ -204,8 +212,8 @@ plan(struct get_ranges *x, struct failure *f)
 	if (blocks_plan(&x->blocks, &held, held.end > 0 ? 1 : 0) < 0)
 		return failure_connection(f, -ENOMEM);
 	/* a block that came in part does not count for the next plan */
-	if (held.end % COMPARED != 0 && held.end < x->facts.size)
-		x->blocks.flags[held.end / COMPARED] &= (uint8_t)~BLOCKS_RIGHT;
+	if (held.end % x->blocks.block != 0 && held.end < x->facts.size)
+		x->blocks.flags[held.end / x->blocks.block] &= (uint8_t)~BLOCKS_RIGHT;
 	tell(x);
 	return 0;
 }

@@ -2,18 +2,19 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <unistd.h>
 
 #include "lib/own.h"
 
-static volatile sig_atomic_t seen;
+static atomic_bool seen; /* threads look at it, too */
 
 static void
 note(int signal_number)
 {
 	(void)signal_number;
-	seen = 1;
+	seen = true;
 	(void)alarm(1);
 }
 
@@ -36,5 +37,5 @@ interrupt_catch(void)
 bool
 interrupt_seen(void)
 {
-	return seen != 0;
+	return seen;
 }

@@ -140,7 +140,7 @@ def ranges(size, content, **entry):
         if request.get("opt") == "stat":
             send({"status": "ok", **facts})
         elif request.get("opt") == "download":
-            header, body = content(request.get("offset", 0), request.get("length", size))
+            header, body = content(request.get("offset", 0), min(request.get("length", size), size - request.get("offset", 0)))
             send({"status": "ok", **facts, **header, "body": len(body)}, body)
     return answer
 
@@ -158,3 +158,13 @@ def test_ranges_that_are_not_what_was_asked_for(liar, tmp_path, content, status,
     got, _, errors = ft("get", "-j", connections, f"{server.url}/x", tmp_path / "x")
     assert got == status, errors
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("args", [[], ["-j", "3"]])
+def test_sizes_that_are_none(liar, tmp_path, args):
+    """No memory is taken for what a server says only."""
+    for size in (2**46 - 1, 2**50, 2**63 - 1):
+        server = liar(ranges(size, lambda at, n: ({"digest": digest(b"x")}, b"x")))
+        got, _, errors = ft("get", *args, f"{server.url}/x", tmp_path / "x")
+        assert got in (11, 12), errors
+        assert not (tmp_path / "x").exists()
