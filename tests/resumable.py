@@ -47,6 +47,12 @@ def missing(ranges, size):
     return gaps + [(at, size)] if at < size else gaps
 
 
+def left_behind(ftd):
+    """Contents of unfinished uploads in the share's own directory."""
+    uploads = ftd.root / ".ftd/uploads"
+    return sorted(p.name for p in uploads.iterdir() if not p.name.endswith(".rec")) if uploads.exists() else []
+
+
 def finish(c, answer, data):
     for first, last in missing(answer["ranges"], len(data)):
         ok(part(c, answer["upload"], first, data[first:last]))
