@@ -130,3 +130,27 @@ def test_killed_while_the_keeper_is_busy(ftd):
     until(lambda: not ftd.staged(), 20, "the end of all that was left")
     for client in clients:
         client.close()
+
+
+def test_crashes_replace_the_house_once_in_five_seconds(ftd):
+    def house():
+        return next((p for p in children(ftd.pid) if name_of(p) == "ftd-sessionhous"), None)
+
+    def crash(name):
+        client, _, pid = upload_under_way(ftd, name, size=2_000_000, sent=1_000_000)
+        os.kill(pid, signal.SIGSEGV)
+        until(lambda: pid not in {s["pid"] for s in ftd.sessions()}, 5, "the slot's return")
+        client.close()
+
+    first = house()
+    begin = time.monotonic()
+    crash("/first")
+    second = until(lambda: {p for p in children(ftd.pid) if name_of(p) == "ftd-sessionhous"} - {first}, 5).pop()
+    until(lambda: first not in children(ftd.pid), 5, "the end of the first house")
+    crash("/second")
+    time.sleep(0.3)
+    if time.monotonic() - begin < 4:  # else this machine was too slow to see it
+        assert house() == second
+    with ftd.client() as client:
+        assert client.put("/third", b"x")["status"] == "ok"
+    until(lambda: not ftd.staged(), 10, "the staging files being swept")
