@@ -50,11 +50,11 @@ from_errno(int r)
 		return FTD_E_not_found;
 	case EACCES:
 	case EPERM:
-	case EROFS:
 		return FTD_E_permission;
 	case ENOSPC:
-	case EDQUOT:
 		return FTD_E_disk_full;
+	case EDQUOT:
+		return FTD_E_quota_exceeded;
 	case ELOOP:
 	case EXDEV:
 		return FTD_E_link_refused;
@@ -74,6 +74,7 @@ from_errno(int r)
 	case ENODEV:
 	case ENOTCONN: /* FUSE: nobody serves it any more */
 	case EREMOTEIO:
+	case EROFS: /* who may write meets it only where the storage has failed */
 	case ESTALE:
 	case EUCLEAN:
 		return FTD_E_io_error;

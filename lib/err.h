@@ -15,10 +15,11 @@ enum ftd_error {
 };
 
 /* The wire name of a failure ("not_found"). Takes any negative value; errnos are mapped
- * (ENOENT not_found, EACCES/EPERM/EROFS permission, ENOSPC/EDQUOT disk_full, ELOOP/EXDEV
+ * (ENOENT not_found, EACCES/EPERM permission, ENOSPC disk_full, EDQUOT quota_exceeded, ELOOP/EXDEV
  * link_refused, EEXIST exists, ENOTEMPTY not_empty, EISDIR not_a_file, ENOTDIR not_a_directory,
- * ENAMETOOLONG bad_name, EFBIG file_too_large, EIO io_error, EBUSY/EAGAIN/EMFILE/ENFILE/ENOMEM
- * busy, ETIMEDOUT timeout, ECANCELED cancelled; all others internal). Never NULL. */
+ * ENAMETOOLONG bad_name, EFBIG file_too_large, EIO/EROFS/ESTALE io_error,
+ * EBUSY/EAGAIN/EMFILE/ENFILE/ENOMEM busy, ETIMEDOUT timeout, ECANCELED cancelled; all others
+ * internal). Never NULL. */
 const char *err_code(int r);
 
 /* The sentence for people that goes with it; for an errno the system's. Never NULL. */

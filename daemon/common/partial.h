@@ -77,8 +77,6 @@ int partial_claim(struct partial *p);
 bool partial_is_older(uint64_t claim, uint64_t usec);
 /* Reads the claim that holds now. 0 or -errno. */
 int partial_read_claim(const struct partial *p, uint64_t *ret);
-/* Whether p->claim is the one that holds. */
-bool partial_is_mine(const struct partial *p);
 /* Whether somebody writes under the claim that holds, here or on another machine. */
 bool partial_is_written(const struct partial *p);
 /* Whether somebody has it alone: verifies it, publishes it, takes it over. */
@@ -113,6 +111,7 @@ int partial_discard(struct partial *p, int root, uint64_t usec);
 
 /* Called for one that goes, to void what was reserved for it. 0; negative: it stays. */
 typedef int (*partial_release)(int root, const struct staged_id *id);
-/* Removes what has not been written to for keep_usec, and receipts that are older than ten minutes.
- * Adds to *removed. 0 or -errno. */
-int partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *removed);
+/* Removes what has not been written to for keep_usec at now_ns (since 1970), and receipts that are
+ * older than ten minutes. Adds to *removed. 0 or -errno. */
+int partial_expire(int root, int64_t now_ns, uint64_t keep_usec, partial_release release,
+		   size_t *removed);

@@ -14,6 +14,7 @@
 
 struct expiry {
 	int root, dir;
+	int64_t now_ns;
 	uint64_t keep_usec;
 	partial_release release;
 	size_t *removed;
@@ -21,10 +22,10 @@ struct expiry {
 
 /* Since something was written to it. A clock that went back makes it young. */
 static uint64_t
-age_usec(int fd)
+age_usec(int fd, int64_t now)
 {
-	int64_t now = clock_real_ns(), then;
 	struct stat st;
+	int64_t then;
 
 	if (fstat(fd, &st) < 0)
 		return 0;
@@ -40,7 +41,7 @@ remove_old(const struct expiry *e, struct partial *p)
 	uint64_t keep = is_receipt ? RECEIPT_USEC : e->keep_usec;
 	int r;
 
-	if (age_usec(p->record) < keep)
+	if (age_usec(p->record, e->now_ns) < keep)
 		return 0;
 	r = partial_await_writers(p, 0);
 	if (r == 0 && !is_receipt)
@@ -75,10 +76,11 @@ consider(const struct expiry *e, const struct staged_id *id)
 }
 
 int
-partial_expire(int root, uint64_t keep_usec, partial_release release, size_t *removed)
+partial_expire(int root, int64_t now_ns, uint64_t keep_usec, partial_release release,
+	       size_t *removed)
 {
 	auto_close int fd = reserved_open(root, RESERVED_UPLOADS);
-	struct expiry e = { root, fd, keep_usec, release, removed };
+	struct expiry e = { root, fd, now_ns, keep_usec, release, removed };
 	auto_dir DIR *dir = NULL;
 	struct staged_id id;
 	int r, error = 0;

@@ -52,10 +52,13 @@ partial_lock(struct partial *p)
 
 	if (r < 0)
 		return r;
-	if (fstat(p->record, &st) == 0 && st.st_nlink > 0)
-		return 0;
-	partial_unlock(p);
-	return -ENOENT;
+	if (fstat(p->record, &st) < 0)
+		r = -errno;
+	else if (st.st_nlink == 0)
+		r = -ENOENT;
+	if (r < 0)
+		partial_unlock(p);
+	return r;
 }
 
 void
@@ -144,12 +147,4 @@ partial_claim(struct partial *p)
 		return -EIO;
 	p->claim = now_seconds() << 32 | any;
 	return io_pwrite_full(p->record, &p->claim, sizeof(p->claim), RECORD_CLAIM_AT);
-}
-
-bool
-partial_is_mine(const struct partial *p)
-{
-	uint64_t now;
-
-	return partial_read_claim(p, &now) == 0 && now == p->claim;
 }

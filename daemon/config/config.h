@@ -95,6 +95,7 @@ struct config_share {
 	enum config_durability durability;
 	enum config_links links;
 	uint64_t quota; /* bytes of each user, or NUM_UNLIMITED */
+	dev_t device;   /* of the root, config_note_roots(); 0: not known */
 	int line;
 };
 
@@ -129,7 +130,7 @@ struct config {
 	uint64_t penalty; /* microseconds; 0: none */
 	uint64_t login_timeout, idle_timeout, stall_timeout, shutdown_grace; /* microseconds */
 	uint64_t session_rate, user_rate, total_rate; /* bytes a second or NUM_UNLIMITED */
-	uint64_t file_size;                /* bytes or NUM_UNLIMITED */
+	uint64_t file_size;                           /* bytes or NUM_UNLIMITED */
 	uint64_t free_space;
 	uint64_t uploads_keep; /* microseconds */
 	enum config_log_target log_target;
@@ -173,6 +174,10 @@ int config_parse(const char *text, const char *name, struct config **ret,
  * at control.path. Adds to problems. 0 or -EINVAL. */
 int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 			 struct config_problems *problems);
+
+/* Remembers on which file system each share lies now: what is mounted there later, or not any more,
+ * is no share of this configuration. */
+void config_note_roots(struct config *c);
 
 /* Reads the users file and checks it for one who will read it as reader. The caller frees
  * *ret_text,

@@ -80,6 +80,15 @@ check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems
 		complain_unwritable(s->root, i, *owner ? owner : "this user", s->line, r, problems);
 }
 
+void
+config_note_roots(struct config *c)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < c->n_shares; i++)
+		c->shares[i].device = stat(c->shares[i].root, &st) == 0 ? st.st_dev : 0;
+}
+
 /* Whose a file is stays with it. */
 static void
 check_attributes(const struct config *c, unsigned i, struct config_problems *problems)

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -36,8 +37,31 @@ enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
 
 static const struct config *config;
 static int roots[CONFIG_SHARES_MAX]; /* or -errno */
+static int64_t begun_ns;             /* the time of day at begun_usec */
+static uint64_t begun_usec;
 static bool sweep_wanted;
 static int exit_status = -1; /* not negative: it is to end */
+
+/* The time of day, by which unfinished uploads grow old: a clock that jumps while we run makes none
+ * older than it is. */
+static int64_t
+now_ns(void)
+{
+	return begun_ns + (int64_t)((clock_usec() - begun_usec) * NSEC_PER_USEC);
+}
+
+/* A share whose directory could not be opened, or was removed since: another may be there now,
+ * which only a keeper that begins can open. */
+static bool
+is_root_lost(void)
+{
+	struct stat st;
+
+	for (unsigned i = 0; i < config->n_shares; i++)
+		if (roots[i] < 0 || (fstat(roots[i], &st) == 0 && st.st_nlink == 0))
+			return true;
+	return false;
+}
 
 /* Where sessions of other uids can stage files, and keep what they have not finished. */
 static void
@@ -131,8 +155,8 @@ sweep_all(void)
 	for (unsigned i = 0; i < config->n_shares && !attend(); i++) {
 		r = roots[i] < 0 ? 0 : sweep_share(roots[i], ledgers_release, &removed);
 		if (r == 0 && roots[i] >= 0)
-			r = partial_expire(roots[i], config->uploads_keep, ledgers_release,
-					   &expired);
+			r = partial_expire(roots[i], now_ns(), config->uploads_keep,
+					   ledgers_release, &expired);
 		if (r < 0)
 			rolelog(4, "keeper: cannot look through the staging of %s: %s",
 				config->shares[i].root, strerror(-r));
@@ -154,6 +178,8 @@ loop(void)
 
 	for (;;) {
 		if (sweep_wanted || clock_usec() >= next) {
+			if (next != 0 && is_root_lost())
+				return ROLE_EXIT_OK;
 			sweep_wanted = false;
 			sweep_all();
 			next = clock_usec() + PERIOD_MS * USEC_PER_MSEC;
@@ -176,6 +202,8 @@ keeper_main(void)
 		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &config) < 0)
 		return ROLE_EXIT_SETUP;
+	begun_ns = clock_real_ns();
+	begun_usec = clock_usec();
 	rolelog_init(ROLE_FD_LOG, config->log_level);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		      IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);

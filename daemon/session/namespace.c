@@ -53,10 +53,10 @@ make_with_parents(struct making *m)
 	const struct place *p = m->place;
 	const struct path_maker maker = { .may = may_make, .made = changed, .userdata = m };
 	auto_close int fd = -1;
-	int root = m->s->shares[p->share].root;
+	int root = shares_root(m->s, p->share);
 
 	if (root < 0)
-		return -EIO;
+		return root;
 	fd = path_make_parents(root, p->rest, shares_follow(m->s, p), &maker);
 	return fd < 0 ? fd : entry_stat(fd, NULL, &m->st);
 }

@@ -76,12 +76,12 @@ make_parents(struct session *s, struct upload *u)
 	const struct path_maker maker = { .may = may_make, .made = remember, .userdata = &m };
 	char directory[PATH_BYTES_MAX + 1];
 	size_t len = slash != NULL ? (size_t)(slash - rest) : 0;
-	int fd;
+	int fd = shares_root(s, u->place->share);
 
 	memcpy(directory, rest, len);
 	directory[len] = '\0';
-	fd = path_make_parents(s->shares[u->place->share].root, directory,
-			       shares_follow(s, u->place), &maker);
+	if (fd >= 0)
+		fd = path_make_parents(fd, directory, shares_follow(s, u->place), &maker);
 	if (fd < 0)
 		return fd;
 	u->publish.target_dir = fd;

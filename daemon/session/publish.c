@@ -126,12 +126,24 @@ publish_receipt(const struct session *s, const struct publish *p)
 
 /* ---- the whole */
 
+/* The directory can have been removed, by a client. Where it is the share or the staged file that
+ * is not there any more, the storage has failed. */
+static int
+why_absent(const struct session *s, const struct publish *p)
+{
+	bool removed = shares_gone(p->target_dir) && shares_root(s, p->staging.share) >= 0;
+
+	return removed ? -ENOENT : -EIO;
+}
+
 static int
 publish_one(struct session *s, struct publish *p)
 {
 	unsigned share = p->staging.share;
 	int r = take_name(s, p);
 
+	if (r == -ENOENT)
+		r = why_absent(s, p);
 	if (r < 0) {
 		if (r == -FTD_E_exists || r == -FTD_E_changed)
 			show_current(p);

@@ -84,10 +84,9 @@ reply_error_object(int r, const char *message, json_t *extra)
 static bool
 is_of_the_world(int r)
 {
-	static const char *const codes[] = { "busy", "disk_full", "internal", "io_error" };
+	static const char *const codes[] = { "busy", "disk_full", "internal", "io_error",
+					     "quota_exceeded" };
 
-	if (r == -EROFS)
-		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(codes); i++)
 		if (r > -FTD_E_BASE && strcmp(err_code(r), codes[i]) == 0)
 			return true;

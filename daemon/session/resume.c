@@ -31,10 +31,34 @@ static int
 look_into(struct session *s, unsigned share)
 {
 	struct session_share *h = &s->shares[share];
+	int root = shares_root(s, share);
 
-	if (h->uploads < 0 && h->root >= 0 && s->view.shares[share] != 0)
-		h->uploads = reserved_open(h->root, RESERVED_UPLOADS);
-	return s->view.shares[share] != 0 ? h->uploads : -ENOENT;
+	if (s->view.shares[share] == 0)
+		return -ENOENT;
+	if (h->uploads < 0 && root >= 0)
+		h->uploads = reserved_open(root, RESERVED_UPLOADS);
+	return root >= 0 ? h->uploads : root;
+}
+
+/* Whether there is no such upload, as far as can be told; else nothing is known of it. */
+static bool
+is_absent(const struct session *s, int r)
+{
+	/* what another user has is not to be read by who has a uid of their own */
+	return r == -ENOENT || r == -EBADMSG || (r == -EACCES && s->own_uid);
+}
+
+/* In one share: 0, and its record has been read. */
+static int
+find_in(struct session *s, unsigned share, const struct staged_id *id, struct partial *p)
+{
+	int dir = look_into(s, share), r;
+
+	partial_init(p, dir, id);
+	r = dir < 0 ? dir : partial_open(p);
+	if (r == 0 && !is_ours(s, p))
+		r = -ENOENT;
+	return r;
 }
 
 int
@@ -44,7 +68,7 @@ resume_name(struct session *s, const struct request *rq, char *ret)
 	struct staged_id id;
 	struct partial p;
 	uint64_t claim;
-	int r = -ENOENT, dir;
+	int r = -ENOENT, failed = 0;
 
 	if (text == NULL)
 		return 0;
@@ -52,17 +76,13 @@ resume_name(struct session *s, const struct request *rq, char *ret)
 	    partial_parse_id(json_string_value(text), json_string_length(text), &id, &claim) < 0)
 		return -FTD_E_upload_unknown;
 	for (unsigned i = 0; i < s->config->n_shares && r != 0; i++) {
-		dir = look_into(s, i);
-		if (dir < 0)
-			continue;
-		partial_init(&p, dir, &id);
-		r = partial_open(&p);
-		if (r == 0 && !is_ours(s, &p))
-			r = -ENOENT;
+		r = find_in(s, i, &id, &p);
 		partial_done(&p);
+		if (r < 0 && !is_absent(s, r))
+			failed = r;
 	}
 	if (r < 0)
-		return missing(s, claim);
+		return failed != 0 ? failed : missing(s, claim);
 	memcpy(ret, p.head.name, sizeof(p.head.name));
 	return 1;
 }
@@ -73,20 +93,24 @@ resume_open(struct session *s, const struct place *place, const struct message_s
 {
 	struct staged_id staged = { 0 };
 	uint64_t claim = 0;
-	int dir = look_into(s, place->share), r;
+	int r = partial_parse_id(id->data, id->len, &staged, &claim);
 
-	r = partial_parse_id(id->data, id->len, &staged, &claim);
-	partial_init(p, dir, &staged);
-	if (r == 0 && dir >= 0)
-		r = partial_open(p);
+	if (r < 0) {
+		partial_init(p, -1, &staged);
+		return -FTD_E_upload_unknown;
+	}
+	r = find_in(s, place->share, &staged, p);
 	p->claim = claim;
-	return r < 0 || dir < 0 || !is_ours(s, p) ? missing(s, claim) : 0;
+	return is_absent(s, r) ? missing(s, claim) : r;
 }
 
 int
 resume_check_claim(const struct partial *p)
 {
-	return partial_is_mine(p) ? 0 : -FTD_E_taken_over;
+	uint64_t claim;
+	int r = partial_read_claim(p, &claim);
+
+	return r < 0 ? r : claim == p->claim ? 0 : -FTD_E_taken_over;
 }
 
 int

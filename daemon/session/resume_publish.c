@@ -80,6 +80,7 @@ take_name(struct session *s, struct upload *u, struct partial *p)
 	publish_all(s, pub, 1, &r);
 	if (r == 0) {
 		(void)note_receipt(s, u, p, RECORD_DONE);
+		staging_discard(s, &pub->staging); /* the content has its name: the note goes */
 		return u->extra != NULL ? 0 : -ENOMEM;
 	}
 	p->state.phase = RECORD_OPEN;

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <syslog.h>
 
 #include "daemon/common/rolelog.h"
@@ -89,6 +90,28 @@ session_init(struct session *s, const struct session_start *start)
 	return arrange_signals();
 }
 
+/* O_PATH: a drop box may be unreadable. What lies on another file system than it did when the
+ * configuration was loaded is not the share: a file stored there would be hidden by the next mount.
+ */
+static int
+open_root(const struct config_share *share)
+{
+	auto_close int fd = openat(AT_FDCWD, share->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	return share->device == 0 || share->device == st.st_dev ? take_fd(&fd) : -EXDEV;
+}
+
+static const char *
+why_closed(int r)
+{
+	return r == -EXDEV ? "another file system is there than when the configuration was loaded; "
+			     "mount it again, or reload"
+			   : strerror(-r);
+}
+
 void
 session_open_shares(struct session *s)
 {
@@ -98,14 +121,10 @@ session_open_shares(struct session *s)
 		share->config = &s->config->shares[i];
 		if (s->view.shares[i] == 0)
 			continue;
-		/* O_PATH: a drop box may be unreadable */
-		share->root =
-		    openat(AT_FDCWD, share->config->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (share->root >= 0)
-			continue;
-		share->open_error = -errno;
-		rolelog(LOG_ERR, "share /%s: cannot open %s, its names are refused: %s",
-			share->config->path, share->config->root, strerror(errno));
+		share->root = open_root(share->config);
+		if (share->root < 0)
+			rolelog(LOG_ERR, "share /%s: cannot open %s, its names are refused: %s",
+				share->config->path, share->config->root, why_closed(share->root));
 	}
 }
 

@@ -38,8 +38,7 @@ struct conn {
 
 struct session_share {
 	const struct config_share *config;
-	int root;                 /* -1 while the directory cannot be opened */
-	int open_error;           /* why, negative errno */
+	int root;                 /* negative where the directory cannot be opened */
 	int ftd;                  /* .ftd/staging beneath it, -1 until staging_place() needs it */
 	int uploads;              /* .ftd/uploads, -1 until staging_uploads() needs it */
 	int digests;              /* .ftd/digests, -1 until atrest_table.c needs it */
@@ -291,6 +290,9 @@ bool shares_above(const struct session *s, const char *name);
 int shares_children(struct session *s, const char *name,
 		    int (*child)(void *userdata, const char *name, size_t len), void *userdata);
 bool shares_follow(const struct session *s, const struct place *p); /* links = "inside" */
+bool shares_gone(int dir); /* whether the directory was removed */
+/* Its root, borrowed; -EIO where that is not, or not any more. */
+int shares_root(const struct session *s, unsigned share);
 /* Opens what the place names, flags as open(2). Descriptor or negative. */
 int shares_open(const struct session *s, const struct place *p, int flags);
 /* The directory that holds it, and the leaf's name (points into p). */

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 #include "lib/err.h"
@@ -127,17 +128,28 @@ shares_follow(const struct session *s, const struct place *p)
 	       s->config->shares[p->share].links == CONFIG_LINKS_INSIDE;
 }
 
-/* The share's root, borrowed. */
+bool
+shares_gone(int dir)
+{
+	struct statx st;
+
+	return statx(dir, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_NLINK, &st) == 0 &&
+	       st.stx_nlink == 0;
+}
+
+int
+shares_root(const struct session *s, unsigned share)
+{
+	int root = s->shares[share].root;
+
+	/* what the name would be is there; the storage is not */
+	return root >= 0 && !shares_gone(root) ? root : -EIO;
+}
+
 static int
 root_of(const struct session *s, const struct place *p)
 {
-	const struct session_share *share;
-
-	if (p->share == PLACE_VIRTUAL)
-		return -EISDIR;
-	share = &s->shares[p->share];
-	/* what the name would be is there; the storage is not */
-	return share->root >= 0 ? share->root : -EIO;
+	return p->share != PLACE_VIRTUAL ? shares_root(s, p->share) : -EISDIR;
 }
 
 int
@@ -163,12 +175,13 @@ shares_open_parent(const struct session *s, const struct place *p, const char **
 int
 shares_space(const struct session *s, unsigned share, uint64_t *ret_room, uint64_t *ret_total)
 {
+	int root = shares_root(s, share);
 	struct statfs st;
 	uint64_t room;
 
-	if (s->shares[share].root < 0)
-		return -EIO;
-	if (fstatfs(s->shares[share].root, &st) < 0)
+	if (root < 0)
+		return root;
+	if (fstatfs(root, &st) < 0)
 		return -errno;
 	if (__builtin_mul_overflow((uint64_t)st.f_bavail, (uint64_t)st.f_bsize, &room))
 		room = INT64_MAX;

@@ -17,6 +17,7 @@
 #include "daemon/common/sweep.h"
 #include "daemon/session/quota.h"
 #include "daemon/session/sync.h"
+#include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/io.h"
 #include "lib/own.h"
@@ -58,8 +59,9 @@ prepare_share(const struct session *s, struct session_share *share)
 	struct statx st;
 	int r;
 
-	if (share->ftd >= 0)
+	if (share->ftd >= 0 && !shares_gone(share->ftd))
 		return 0;
+	close_fd(&share->ftd);
 	if (share->root < 0)
 		return -EIO;
 	fd = open_directory(s, share->root);
@@ -258,7 +260,7 @@ open_uploads(const struct session *s, int root)
 				     : reserved_make(root, RESERVED_UPLOADS, s->config->own_uids);
 	if (fd < 0)
 		return fd == -ENOENT || fd == -EACCES ? -EBUSY : fd;
-	(void)partial_expire(root, s->config->uploads_keep, NULL, &removed);
+	(void)partial_expire(root, clock_real_ns(), s->config->uploads_keep, NULL, &removed);
 	return fd;
 }
 
@@ -266,10 +268,13 @@ int
 staging_uploads(struct session *s, unsigned share)
 {
 	struct session_share *h = &s->shares[share];
+	int root = shares_root(s, share);
 
-	if (h->uploads < 0 && h->root >= 0)
-		h->uploads = open_uploads(s, h->root);
-	return h->root >= 0 ? h->uploads : -EIO;
+	if (h->uploads >= 0 && shares_gone(h->uploads))
+		close_fd(&h->uploads);
+	if (h->uploads < 0 && root >= 0)
+		h->uploads = open_uploads(s, root);
+	return root >= 0 ? h->uploads : root;
 }
 
 static int
@@ -333,10 +338,12 @@ staging_resume(struct session *s, const struct place *target, int target_dir, bo
 	st.fd = path_open(st.dir, st.name, O_RDWR, 0, false);
 	if (st.fd < 0)
 		return st.fd == -ENOENT ? -FTD_E_upload_unknown : st.fd;
-	if (fstat(st.fd, &is) < 0 || !S_ISREG(is.st_mode) ||
-	    (s->own_uid && is.st_uid != geteuid())) {
+	r = fstat(st.fd, &is) < 0 ? -errno : 0;
+	if (r == 0 && (!S_ISREG(is.st_mode) || (s->own_uid && is.st_uid != geteuid())))
+		r = -FTD_E_upload_unknown;
+	if (r < 0) {
 		close_fd(&st.fd);
-		return -FTD_E_upload_unknown;
+		return r;
 	}
 	st.mode = is.st_mode & 07777;
 	st.allocated = (uint64_t)is.st_blocks * 512 >= size;

@@ -128,6 +128,9 @@ int control_problem_rows(const struct config_problems *problems, json_t **ret);
 struct control_disk {
 	const char *path;     /* borrowed from the configuration in force */
 	uint64_t free, total; /* bytes; UINT64_MAX: cannot be told */
+	bool full_of_files;   /* it takes no more of them, however small */
+	bool read_only;
+	bool elsewhere; /* another file system than when the configuration was loaded */
 };
 /* The disks of the share roots, at most a second old (borrowed). Returns how many. */
 unsigned control_disks(struct supervisor *sup, const struct control_disk **ret);

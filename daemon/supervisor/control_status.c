@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -27,24 +28,30 @@ known_root(const struct control *c, const char *root)
 }
 
 static void
+look_at_disk(const struct config_share *share, struct control_disk *ret)
+{
+	struct statvfs fs;
+	struct stat st;
+
+	*ret = (struct control_disk){ share->root, UINT64_MAX, UINT64_MAX, false, false, false };
+	if (stat(share->root, &st) < 0 || statvfs(share->root, &fs) < 0)
+		return;
+	ret->free = (uint64_t)fs.f_bavail * fs.f_frsize;
+	ret->total = (uint64_t)fs.f_blocks * fs.f_frsize;
+	ret->full_of_files = fs.f_files > 0 && fs.f_favail == 0;
+	ret->read_only = (fs.f_flag & ST_RDONLY) != 0;
+	ret->elsewhere = share->device != 0 && share->device != st.st_dev;
+}
+
+static void
 look_at_disks(struct control *c)
 {
 	const struct config *config = c->sup->config;
-	struct statvfs fs;
 
 	c->n_disks = 0;
-	for (unsigned i = 0; i < config->n_shares; i++) {
-		struct control_disk *d = &c->disks[c->n_disks];
-
-		if (known_root(c, config->shares[i].root))
-			continue;
-		*d = (struct control_disk){ config->shares[i].root, UINT64_MAX, UINT64_MAX };
-		if (statvfs(d->path, &fs) == 0) {
-			d->free = (uint64_t)fs.f_bavail * fs.f_frsize;
-			d->total = (uint64_t)fs.f_blocks * fs.f_frsize;
-		}
-		c->n_disks++;
-	}
+	for (unsigned i = 0; i < config->n_shares; i++)
+		if (!known_root(c, config->shares[i].root))
+			look_at_disk(&config->shares[i], &c->disks[c->n_disks++]);
 }
 
 unsigned
@@ -90,23 +97,50 @@ static int __attribute__((format(printf, 2, 3))) warn(json_t *list, const char *
 	return json_array_append_new(list, control_text(text)) < 0 ? -ENOMEM : 0;
 }
 
+static bool
+is_written_to(const struct config *config, const char *root)
+{
+	for (unsigned i = 0; i < config->n_shares; i++)
+		if (strcmp(config->shares[i].root, root) == 0 &&
+		    (config_share_rights(config, &config->shares[i]) &
+		     (RIGHT_ALL & ~(unsigned)(RIGHT_READ | RIGHT_LIST))) != 0)
+			return true;
+	return false;
+}
+
+static int
+warn_disk(const struct config *config, const struct control_disk *d, json_t *list)
+{
+	char has[NUM_TEXT_MAX], needs[NUM_TEXT_MAX];
+
+	if (d->free == UINT64_MAX)
+		return warn(list, "share root %s cannot be reached", d->path);
+	if (d->elsewhere)
+		return warn(list,
+			    "another file system is at %s than when the configuration was loaded: "
+			    "its names are refused until it is mounted again, or a reload",
+			    d->path);
+	if (d->read_only && is_written_to(config, d->path))
+		return warn(list, "%s is read-only: uploads are refused", d->path);
+	if (d->full_of_files)
+		return warn(list, "%s has no room for another file: uploads are refused", d->path);
+	if (d->free < config->free_space)
+		return warn(list,
+			    "%s has %s free, less than limits.free_space (%s): uploads are refused",
+			    d->path, num_format_size(d->free, has),
+			    num_format_size(config->free_space, needs));
+	return 0;
+}
+
 static int
 warn_disks(struct supervisor *sup, json_t *list)
 {
-	char has[NUM_TEXT_MAX], needs[NUM_TEXT_MAX];
 	const struct control_disk *d;
 	unsigned n = control_disks(sup, &d);
 	int r = 0;
 
 	for (unsigned i = 0; r == 0 && i < n; i++)
-		if (d[i].free == UINT64_MAX)
-			r = warn(list, "share root %s cannot be reached", d[i].path);
-		else if (d[i].free < sup->config->free_space)
-			r = warn(
-			    list,
-			    "%s has %s free, less than limits.free_space (%s): uploads are refused",
-			    d[i].path, num_format_size(d[i].free, has),
-			    num_format_size(sup->config->free_space, needs));
+		r = warn_disk(sup->config, &d[i], list);
 	return r;
 }
 

@@ -228,6 +228,8 @@ reload_new(struct supervisor *sup, struct config_problems *problems, struct relo
 	if (e >= 0)
 		r->config->own_uids = sup->config->own_uids;
 	if (e >= 0)
+		config_note_roots(r->config);
+	if (e >= 0)
 		e = check_machine(sup, r->config, problems);
 	if (e >= 0)
 		e = users_load(r->config, problems, &r->users);

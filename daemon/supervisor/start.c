@@ -314,6 +314,7 @@ shed_rights(struct supervisor *sup, bool drop)
 		return EXIT_FAILED;
 	}
 	c->own_uids = r == 1 || geteuid() == 0;
+	config_note_roots(c);
 	/* nothing that is started from here on may gain rights by an exec; a unit says the same */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;

@@ -31,13 +31,13 @@ ERRNOS = {
 }
 # They cannot fail, or the failure would be the test's: what was not closed is leaked by it; and a session that ends
 # while it is traced may be reaped late.
-NEVER = {"brk", "clock_nanosleep", "close", "exit", "futex", "geteuid", "getpid", "getrlimit", "gettid", "getuid",
+NEVER = {"brk", "clock_nanosleep", "close", "exit", "futex", "geteuid", "getpid", "getrandom", "getrlimit", "gettid", "getuid",
          "madvise", "mmap", "mprotect", "munmap", "prlimit64", "restart_syscall", "rseq", "rt_sigprocmask",
          "set_robust_list", "shutdown", "tgkill"}
 
 # What the client is told of each.
 CODES = {
-    "ENOSPC": {"disk_full"}, "EDQUOT": {"disk_full", "quota_exceeded"}, "EIO": {"io_error"}, "EROFS": {"permission"},
+    "ENOSPC": {"disk_full"}, "EDQUOT": {"quota_exceeded"}, "EIO": {"io_error"}, "EROFS": {"io_error"},
     "EMFILE": {"busy"}, "ENFILE": {"busy"}, "ENOMEM": {"busy"}, "EINTR": {"busy"}, "EACCES": {"permission"},
     "ESTALE": {"io_error"}, "ENOLCK": {"busy"}, "EXDEV": {"link_refused", "unsupported"}, "EAGAIN": {"busy"},
     "EOPNOTSUPP": {"internal"},  # of a share with a quota, which then would not have started
@@ -92,7 +92,8 @@ def descriptors(pid):
             target = os.readlink(fd)
         except FileNotFoundError:
             continue
-        if not target.endswith((".ftd/digests", ".ftd/staging", ".ftd/quota")) and "/.ftd/quota/" not in target:
+        kept = (".ftd/digests", ".ftd/quota", ".ftd/staging", ".ftd/uploads")
+        if not target.endswith(kept) and "/.ftd/quota/" not in target:
             found.append(target)
     return sorted(found)
 

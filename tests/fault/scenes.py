@@ -3,10 +3,12 @@ afterwards. A scene returns an Outcome; that what was answered is true is looked
 import dataclasses
 import os
 
+import resumable
 import wire
 
 OLD, NEW = b"the old content\n" * 100, b"the new content\n" * 80
 LARGE = os.urandom(1 << 20) * 9
+PARTS = LARGE[:(2 << 20) + 17]
 SPARSE = 3 << 20
 MTIME = 1_500_000_000_123_456_789
 
@@ -136,6 +138,69 @@ def upload_committed(s):
     s.judge("new", NEW, [None], done)
 
 
+def part(s, begun, first, last):
+    return s.took(resumable.part(s.client, begun["upload"], first, PARTS[first:last]))
+
+
+def upload_in_parts(s, leaf="parts"):
+    """The last part first; then the digests of blocks, and the end."""
+    half = len(PARTS) // 2
+    begun = resumable.begin(s.client, s.name(leaf), len(PARTS), mtime_ns=MTIME)
+    if not s.took(begun) or not part(s, begun, half, len(PARTS)) or not part(s, begun, 0, half):
+        return
+    _, told, last = s.client.pieces({"opt": "upload-status", "upload": begun["upload"], "blocks": True})
+    if s.took(last):
+        s.expect(told == b"".join(resumable.blocks(PARTS)), "wrong digests of blocks were told")
+    done = s.took(resumable.end(s.client, begun["upload"], PARTS))
+    s.judge(leaf, PARTS, [None], done)
+    if done:
+        again = resumable.end(s.client, begun["upload"], PARTS)
+        if again.get("code") != "upload_unknown":  # the receipt is kept where that can be
+            s.took(again)
+
+
+def upload_in_parts_elsewhere(s):
+    """A directory that gives its group: the content lies beside its target."""
+    (s.path / "setgid").chmod(0o2755)
+    upload_in_parts(s, "setgid/parts")
+
+
+def upload_gone_on_with(s):
+    """A part in pieces with a hole, then a newer claim by name and one by id; an older one is told that it is."""
+    third = len(PARTS) // 3
+    begun = resumable.begin(s.client, s.name("parts"), len(PARTS), mtime_ns=MTIME)
+    if not s.took(begun):
+        return
+    first = {"opt": "upload-part", "upload": begun["upload"], "offset": 0, "filesize": third}
+    s.took(s.client.put_pieces(first, [PARTS[:100], PARTS[100:third]], {}))
+    again = resumable.begin(s.client, s.name("parts"), len(PARTS), mtime_ns=MTIME)
+    if not s.took(again) or not part(s, again, third, 2 * third):
+        return
+    newest = s.client.ask({"opt": "upload-begin", "upload": again["upload"]})
+    if not s.took(newest):
+        return
+    older = resumable.part(s.client, again["upload"], 0, b"not this")
+    s.expect(older["status"] == "error", "an older claim wrote")
+    s.outcome.codes += [older["code"]] if older["code"] != "taken_over" else []
+    missing = resumable.missing(newest["ranges"], len(PARTS))
+    if all([part(s, newest, *gap) for gap in missing]):
+        s.judge("parts", PARTS, [None], s.took(resumable.end(s.client, newest["upload"], PARTS)))
+
+
+def upload_aborted(s):
+    begun = resumable.begin(s.client, s.name("parts"), len(PARTS), mtime_ns=MTIME)
+    if not s.took(begun) or not part(s, begun, 0, 1000):
+        return
+    s.took(s.client.ask({"opt": "upload-list"}))
+    s.took(s.client.ask({"opt": "upload-abort", "upload": begun["upload"]}))
+    s.judge("parts", None, [], True)
+
+
+# Those after which an upload may be there to be gone on with, and the name it is for.
+UNFINISHED = {upload_in_parts: "parts", upload_in_parts_elsewhere: "setgid/parts", upload_gone_on_with: "parts",
+              upload_aborted: "parts"}
+
+
 def copy(s):
     done = s.took(s.client.ask({"opt": "copy", "filename": s.name("sparse"), "to": s.name("copy")}))
     s.judge("copy", content(s.path / "sparse"), [None], done)
@@ -249,8 +314,8 @@ def digest(s):
 
 
 SCENES = (upload_small, upload_replace, upload_group, upload_large, upload_pieces, upload_holes, upload_parents,
-          upload_keep_both, upload_expect, upload_elsewhere, upload_committed, copy, rename, rename_replace, mkdir,
-          remove, change, download, download_known, download_tree, listing, look, digest)
+          upload_keep_both, upload_expect, upload_elsewhere, upload_committed, *UNFINISHED, copy, rename,
+          rename_replace, mkdir, remove, change, download, download_known, download_tree, listing, look, digest)
 
 
 def furnish(path):

@@ -30,8 +30,8 @@ errnos_have_a_code(void **state)
 		const char *code;
 	} rows[] = {
 		{ ENOENT, "not_found" },      { EACCES, "permission" },
-		{ EPERM, "permission" },      { EROFS, "permission" },
-		{ ENOSPC, "disk_full" },      { EDQUOT, "disk_full" },
+		{ EPERM, "permission" },      { EROFS, "io_error" },
+		{ ENOSPC, "disk_full" },      { EDQUOT, "quota_exceeded" },
 		{ ELOOP, "link_refused" },    { EXDEV, "link_refused" },
 		{ EEXIST, "exists" },         { ENOTEMPTY, "not_empty" },
 		{ EISDIR, "not_a_file" },     { ENOTDIR, "not_a_directory" },
