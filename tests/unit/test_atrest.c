@@ -275,6 +275,7 @@ a_table_of_anything_is_no_table(void **state)
 	auto_close int fd = make("x", &st);
 
 	(void)state;
+	assert_true(fd >= 0);
 	assert_int_equal(mkfifoat(root, ".ftd/digests", 0600), 0);
 	assert_true(atrest_table_load(&s, 0, &st, &got) < 0);
 	assert_true(atrest_table_store(&s, 0, &st, &r) < 0);
