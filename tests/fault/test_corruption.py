@@ -23,7 +23,7 @@ LARGE = resumable.content(2 * BLOCK + 333)
 
 @pytest.fixture(scope="module", name="daemon")
 def make_daemon(make_shared_ftd):
-    ftd = make_shared_ftd({"log": {"level": "error"}}, share={"quota": "1G"}, start=False)
+    ftd = make_shared_ftd({"log": {"level": "error"}}, share={"quota": "100G"}, start=False)
     (ftd.root / "setgid").mkdir()
     (ftd.root / "setgid").chmod(0o2755)
     ftd.start()
