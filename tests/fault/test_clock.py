@@ -84,6 +84,7 @@ def test_unfinished_uploads_stay(jumping, clock, jump):
     with ftd.client() as client:
         begun = resumable.ok(resumable.begin(client, "/kept", len(data), mtime_ns=1))
         resumable.ok(resumable.part(client, begun["upload"], 0, data[:1000]))
+    until(lambda: ftd.rows("list-uploads", "uploads"), 10, "the keeper's answer")
     clock.jump(jump)
     with ftd.client() as client:
         client.ask({"opt": "ping"})
