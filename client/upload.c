@@ -144,7 +144,8 @@ abandon(struct upload *u, const struct failure *f)
 		upload_append(&u->redo, upload_take(&u->sent));
 	report_failure(report, NULL, f);
 	if (u->redo.n > 0)
-		report_warning(report, "%zu requests have no answer", u->redo.n);
+		report_warning(report, "%zu request%s no answer", u->redo.n,
+			       u->redo.n == 1 ? " has" : "s have");
 	report->stopped = f->status;
 	forget(&u->redo);
 	return -EPROTO;
