@@ -15,7 +15,7 @@ enum { ZEROS_AT_ONCE = 64 << 20 };
 int
 fetch_init(struct fetch *x, struct client *c, struct session *s)
 {
-	*x = (struct fetch){ .client = c, .session = s, .fd = -1 };
+	*x = (struct fetch){ .client = c, .session = s, .fd = -1, .algorithm = c->options.digest };
 	x->buffer = malloc(FETCH_BUFFER);
 	if (x->buffer == NULL)
 		return -ENOMEM;
@@ -41,7 +41,24 @@ fetch_begin(struct fetch *x, int fd, bool seekable, uint64_t at, uint64_t end)
 	x->at = at;
 	x->end = end;
 	x->moved = 0;
-	return digest_reset(x->digest, x->client->options.digest);
+	x->algorithm = x->client->options.digest;
+	return digest_reset(x->digest, x->algorithm);
+}
+
+int
+fetch_announced(struct fetch *x, const struct answer *a, struct failure *f)
+{
+	enum digest_algorithm wanted = x->algorithm;
+	struct digest_value v = { .algorithm = wanted };
+	bool has_value;
+
+	if (a->digest.data != NULL &&
+	    digest_parse(a->digest.data, a->digest.len, &v, &has_value) < 0)
+		return failure_protocol(f, "a digest is announced that nobody knows");
+	if (v.algorithm != wanted && (wanted != DIGEST_XXH3 || v.algorithm != DIGEST_BLOCKS))
+		return failure_protocol(f, "another digest is announced than was asked for");
+	x->algorithm = v.algorithm;
+	return digest_reset(x->digest, v.algorithm) < 0 ? failure_connection(f, -ENOMEM) : 0;
 }
 
 static int
@@ -144,7 +161,7 @@ fetch_end(struct fetch *x, const struct answer *trailer, struct failure *f)
 				   "size_mismatch", "less came than the file has");
 	if (trailer->digest.data == NULL ||
 	    digest_parse(trailer->digest.data, trailer->digest.len, &said, &has_value) < 0 ||
-	    !has_value || said.algorithm != x->client->options.digest)
+	    !has_value || said.algorithm != x->algorithm)
 		return failure_protocol(f, "the digest that was asked for is missing");
 	digest_final(x->digest, &got);
 	if (!digest_equal(&got, &said))

@@ -13,12 +13,13 @@ struct digest;
 
 struct fetch {
 	struct client *client;
-	struct session *session; /* it comes over; borrowed */
-	int fd;                  /* -1: what comes is dropped */
-	bool seekable;           /* holes are left out, not written */
-	uint64_t at;             /* position in the file */
-	uint64_t end;            /* of what was asked for, as the entry of the file says */
-	uint64_t moved;          /* bytes that came over the wire */
+	struct session *session;         /* it comes over; borrowed */
+	int fd;                          /* -1: what comes is dropped */
+	bool seekable;                   /* holes are left out, not written */
+	uint64_t at;                     /* position in the file */
+	uint64_t end;                    /* of what was asked for, as the entry of the file says */
+	uint64_t moved;                  /* bytes that came over the wire */
+	enum digest_algorithm algorithm; /* of the trailer */
 	struct digest *digest;
 	uint8_t *buffer; /* FETCH_BUFFER bytes */
 };
@@ -31,6 +32,10 @@ void fetch_done(struct fetch *x);
 /* The next file, or the next piece of one: into fd (borrowed, -1: nowhere) from at up to end.
  * -ENOMEM. */
 int fetch_begin(struct fetch *x, int fd, bool seekable, uint64_t at, uint64_t end);
+
+/* The first frame of a file that was asked for with the digest that is known says which that is. 0
+ * or negative (f). */
+int fetch_announced(struct fetch *x, const struct answer *a, struct failure *f);
 
 /* Takes in what the frame brings. Negative (f): scope ITEM is this machine's failure to write; the
  * rest of the body is then still to come. */

@@ -81,9 +81,6 @@ struct get_ranges {
  * by its content alone. 0; 1: there is nothing to compare with, it has to come whole; negative (f):
  * "changed" when it is another version meanwhile. */
 int get_ranges(struct get_ranges *x, struct failure *f);
-/* It is that version that is fetched. 0; 1: versions of it cannot be told apart, or it has too many
- * blocks; negative (f). */
-int get_ranges_version(struct get_ranges *x, const struct entry *e, struct failure *f);
 void get_ranges_done(struct get_ranges *x);
 /* Compares the whole of it, when all of it is there, with the digest that the server knows, if it
  * knows one. 0 or negative (f). */

@@ -10,10 +10,7 @@
 #include "lib/own.h"
 #include "lib/text.h"
 
-enum {
-	CHANGES_MAX = 3,
-	FIRST = 64 << 20, /* bytes that come as one stream before it is known how many there are */
-};
+enum { CHANGES_MAX = 3 };
 
 /* One file on its way. */
 struct arriving {
@@ -21,7 +18,6 @@ struct arriving {
 	struct get_ranges ranges;
 	uint64_t began_usec;
 	uint64_t asked; /* id of a request that is sent already; 0: none */
-	uint64_t end;   /* of what comes as one stream */
 };
 
 struct part_facts
@@ -88,60 +84,53 @@ get_tell(struct get *g, const struct url *url, struct report_file *file)
 	report_file(&g->client->report, file);
 }
 
-json_t *
-get_request(const struct get *g, const struct url *url)
+static json_t *
+request(const struct url *url, const char *digest)
 {
 	json_t *rq = session_request("download", url);
 
-	if (rq != NULL) {
-		(void)json_object_set_new(rq, "digest",
-					  json_string(digest_name(g->client->options.digest)));
-		(void)json_object_set_new(rq, "holes", json_true());
-	}
+	if (rq != NULL)
+		(void)json_object_update_new(rq,
+					     json_pack("{s:s, s:b}", "digest", digest, "holes", 1));
 	return rq;
 }
 
+json_t *
+get_request(const struct get *g, const struct url *url)
+{
+	return request(url, digest_name(g->client->options.digest));
+}
+
+/* What the server knows it need not find out again. */
 int
 get_ask(struct get *g, const struct url *url, struct failure *f)
 {
-	return session_send(&g->client->session, get_request(g, url), f);
+	enum digest_algorithm a = g->client->options.digest;
+
+	return session_send(&g->client->session,
+			    request(url, a == DIGEST_XXH3 ? "known" : digest_name(a)), f);
 }
 
 /* ---- all of it, as one stream */
 
-/* The first frame: what the file is. */
+/* The first frame: what the file is, and which digest will be told of it. */
 static int
-begin(struct arriving *x, const struct entry *e, struct failure *f)
+begin(struct arriving *x, const struct answer *a, struct failure *f)
 {
 	struct get_ranges *ranges = &x->ranges;
 	struct get *g = ranges->get;
-	int r = 0;
-
-	if (e->filesize > x->end)
-		r = get_ranges_version(ranges, e, f);
-	if (r != 0)
-		return r < 0 ? r : failure_protocol(f, "a file has no version, or over 64 TiB");
-	ranges->facts = get_facts(e);
-	if (e->filesize < x->end)
-		x->end = e->filesize;
-	if (!ranges->begun)
-		report_begin(&g->client->report, ranges->shown, e->filesize, 0);
-	ranges->begun = true;
-	r = fetch_begin(&g->fetch, x->part.fd, true, 0, x->end);
-	return r < 0 ? failure_connection(f, r) : 0;
-}
-
-static int
-take_first(struct arriving *x, const struct answer *a, struct failure *f)
-{
 	struct entry e;
 	int r;
 
 	if (entry_decode(a->object, &e) < 0)
 		return failure_protocol(f, "a download does not begin with an entry");
-	r = begin(x, &e, f);
+	ranges->facts = get_facts(&e);
 	entry_done(&e);
-	return r;
+	if (!ranges->begun)
+		report_begin(&g->client->report, ranges->shown, ranges->facts.size, 0);
+	ranges->begun = true;
+	r = fetch_begin(&g->fetch, x->part.fd, true, 0, ranges->facts.size);
+	return r < 0 ? failure_connection(f, r) : fetch_announced(&g->fetch, a, f);
 }
 
 /* One frame; *more is whether another follows. */
@@ -156,7 +145,7 @@ take(struct arriving *x, uint64_t id, bool *first, bool *more, struct failure *f
 	if (r < 0)
 		return r;
 	*more = a.more;
-	r = *first ? take_first(x, &a, f) : 0;
+	r = *first ? begin(x, &a, f) : 0;
 	*first = false;
 	if (r == 0)
 		r = fetch_frame(&g->fetch, &a, f);
@@ -166,7 +155,6 @@ take(struct arriving *x, uint64_t id, bool *first, bool *more, struct failure *f
 	return r;
 }
 
-/* 0: up to x->end it is there; negative (f). */
 static int
 fetch_stream(struct arriving *x, struct failure *f)
 {
@@ -176,13 +164,8 @@ fetch_stream(struct arriving *x, struct failure *f)
 	uint64_t id = x->asked;
 	int r = 0;
 
-	x->end = id != 0 ? UINT64_MAX : FIRST;
 	if (id == 0) {
-		json_t *rq = get_request(g, x->ranges.url);
-
-		if (rq != NULL)
-			(void)json_object_set_new(rq, "length", json_integer(FIRST));
-		r = session_send(session, rq, f);
+		r = get_ask(g, x->ranges.url, f);
 		id = session->last_id;
 	}
 	x->asked = 0;
@@ -193,20 +176,6 @@ fetch_stream(struct arriving *x, struct failure *f)
 	if (r < 0 && f->status == STATUS_LOCAL)
 		session_close(session); /* the rest of the content is still to come */
 	return r;
-}
-
-/* What a large file has behind its first stream. */
-static int
-fetch_rest(struct arriving *x, struct failure *f)
-{
-	struct get_ranges *ranges = &x->ranges;
-	int r;
-
-	if (x->end == ranges->facts.size)
-		return 0;
-	blocks_taken(&ranges->blocks, (struct blocks_run){ .first = 0, .end = x->end });
-	r = get_ranges(ranges, f);
-	return r <= 0 ? r : failure_protocol(f, "a file has no version, or over 64 TiB");
 }
 
 /* ---- again and again */
@@ -225,12 +194,7 @@ attempt(struct arriving *x, struct failure *f)
 		if (r > 0 && ftruncate(x->part.fd, 0) < 0)
 			return failure_local(f, -errno, x->part.name);
 	}
-	if (r > 0) {
-		r = fetch_stream(x, f);
-		if (r == 0)
-			r = fetch_rest(x, f);
-	}
-	return r;
+	return r > 0 ? fetch_stream(x, f) : r;
 }
 
 /* Another version is there now: what both have in common counts. */

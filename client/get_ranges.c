@@ -16,8 +16,10 @@ enum { BLOCK_MIN = 1 << 20, BLOCK_MAX = 64 << 20, BLOCKS_MAX = 1 << 20 };
 
 /* ---- which file */
 
-int
-get_ranges_version(struct get_ranges *x, const struct entry *e, struct failure *f)
+/* It is that version that is fetched. 0; 1: versions of it cannot be told apart, or it has too many
+ * blocks; negative (f). */
+static int
+take_version(struct get_ranges *x, const struct entry *e, struct failure *f)
 {
 	uint64_t block = BLOCK_MIN;
 
@@ -56,7 +58,7 @@ ask_version(struct get_ranges *x, struct failure *f)
 		answer_done(&a);
 		return failure_protocol(f, "what stat says is no entry");
 	}
-	r = e.type == ENTRY_FILE ? get_ranges_version(x, &e, f) : 1;
+	r = e.type == ENTRY_FILE ? take_version(x, &e, f) : 1;
 	entry_done(&e);
 	answer_done(&a);
 	return r;

@@ -1,11 +1,14 @@
 #include <errno.h>
 #include <string.h>
 
+#include "daemon/session/atrest.h"
 #include "daemon/session/content.h"
 #include "daemon/session/names.h"
 #include "lib/err.h"
 #include "lib/frame.h"
 #include "lib/own.h"
+
+#define KNOWN "known"
 
 struct args {
 	uint64_t offset, length;
@@ -48,6 +51,23 @@ choose_range(struct content *c, const struct args *a, uint64_t has)
 	return 0;
 }
 
+/* "known": the digest that is noted of the file, which is then the one of the trailer; the first
+ * frame says which it is. */
+static int
+choose_digest(struct session *s, const struct message_str *digest, struct content *c)
+{
+	struct digest_value noted = { .algorithm = DIGEST_XXH3 };
+
+	if (digest->len != strlen(KNOWN) || memcmp(digest->data, KNOWN, digest->len) != 0)
+		return content_algorithm(digest, &c->algorithm);
+	if (c->offset == 0 && c->end == c->st.size)
+		(void)atrest_get(s, c->share, c->fd, &c->st, DIGEST_XXH3, &noted);
+	c->algorithm = noted.algorithm;
+	return json_object_set_new(c->entry, "digest", json_string(digest_name(c->algorithm))) < 0
+		   ? -ENOMEM
+		   : 0;
+}
+
 /* 0, or a refusal with the keys that go with it. */
 static int
 prepare(struct session *s, const struct args *a, uint64_t has, const struct place *p,
@@ -56,9 +76,6 @@ prepare(struct session *s, const struct args *a, uint64_t has, const struct plac
 	const char *leaf = names_leaf(p);
 	int r;
 
-	r = content_algorithm(&a->digest, &c->algorithm);
-	if (r < 0)
-		return r;
 	c->fd = names_open_file(s, p, &c->st);
 	if (c->fd < 0)
 		return c->fd;
@@ -73,7 +90,7 @@ prepare(struct session *s, const struct args *a, uint64_t has, const struct plac
 	c->name = p->name;
 	c->holes = a->holes;
 	c->entry = entry_json(leaf, strlen(leaf), &c->st);
-	return c->entry != NULL ? 0 : -ENOMEM;
+	return c->entry != NULL ? choose_digest(s, &a->digest, c) : -ENOMEM;
 }
 
 static int

@@ -233,6 +233,33 @@ def test_digests_are_told_where_they_are_known(ftd):
         assert told(digest="blocks")["parts"] == blocks(data)
 
 
+def test_a_download_has_the_digest_that_is_known(ftd, scratch):
+    data = content()
+
+    def asked(name, **more):
+        """Which digest is announced, and what it is."""
+        first, got, last = client.pieces({"opt": "download", "filename": name, "digest": "known", **more})
+        assert got == data[more.get("offset", 0):]
+        return first["digest"].split(":")[0], last["digest"]
+
+    with ftd.client() as client:
+        client.put("/whole", data)
+        in_parts(client, "/parts", data)
+        (ftd.root / "unknown").write_bytes(data)
+        client.put("/small", b"x")
+        assert asked("/whole") == asked("/unknown") == ("xxh3", digest(data))
+        assert asked("/parts") == ("blocks", blocks(data))
+        assert asked("/parts", offset=1) == ("xxh3", digest(data[1:]))
+        assert client.ask({"opt": "download", "filename": "/none", "digest": "known"})["code"] == "not_found"
+        for name in ("whole", "parts", "unknown", "small"):
+            ftd.ft("get", f"{ftd.url}/{name}", scratch / name)
+            assert (scratch / name).read_bytes() == (b"x" if name == "small" else data)
+            (scratch / name).unlink()
+        flip(ftd.root / "parts")
+        assert ftd.ft("get", f"{ftd.url}/parts", scratch / "x", check=False).returncode == 11
+        assert os.listdir(scratch) == []
+
+
 def test_digests_are_for_who_may_read(make_ftd):
     ftd = make_ftd(share={"rights": "list,create"})
     with ftd.client() as client:
