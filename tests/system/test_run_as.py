@@ -49,6 +49,11 @@ def test_what_nobody_may_not_is_refused(nobody):
 def test_files_that_nobody_may_write(make_ftd, share, mode):
     """A user without root's rights cannot write them either, once they have that mode."""
     ftd = make_ftd(user="nobody", share=share)
+    try:
+        os.setxattr(ftd.root, "user.tried", b"")
+    except OSError as error:
+        if share:
+            pytest.skip(f"quotas need extended attributes of users: {error}")
     told = mode | 0o400 if share else mode  # what cannot be read cannot be counted
     data = bytes(100_000)
 
