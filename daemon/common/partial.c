@@ -89,13 +89,14 @@ read_head(struct partial *p)
 	return r < 0 ? r : record_read_head(data, &p->head);
 }
 
-/* Where others may make files, theirs are not ours. */
+/* Where others may make files, theirs are not ours. As fstatat(). */
 static int
-check_record(const struct partial *p)
+check_record(const struct partial *p, int fd, const char *name)
 {
 	struct stat dir, st;
 
-	if (fstat(p->dir, &dir) < 0 || fstat(p->record, &st) < 0)
+	if (fstat(p->dir, &dir) < 0 ||
+	    fstatat(fd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EBADMSG;
@@ -108,7 +109,10 @@ open_record(struct partial *p, int flags)
 	char name[STAGED_NAME_MAX];
 
 	p->record = path_open(p->dir, record_name(p, name), O_RDWR | flags, 0600, false);
-	return p->record < 0 ? p->record : check_record(p);
+	if (p->record >= 0)
+		return check_record(p, p->record, "");
+	/* closed to us because it is another one's, or for a reason that is to be told */
+	return p->record == -EACCES && check_record(p, p->dir, name) == -EPERM ? -EPERM : p->record;
 }
 
 int

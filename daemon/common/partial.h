@@ -41,8 +41,8 @@ int partial_parse_id(const char *text, size_t len, struct staged_id *ret, uint64
 void partial_init(struct partial *p, int dir, const struct staged_id *id);
 void partial_done(struct partial *p); /* releases its locks, too */
 
-/* Opens the record and reads its head. -ENOENT; -EBADMSG: no record that we wrote; -EACCES, -EPERM:
- * it is another uid's; -errno. */
+/* Opens the record and reads its head. -ENOENT; -EBADMSG: no record that we wrote; -EPERM: it is
+ * another uid's; -errno. */
 int partial_open(struct partial *p);
 /* Opens or makes the record, and locks it. 1: there is one, and head and state say what it is; 0:
  * there was none, or none that can be read, and partial_start() is to follow; -EBUSY; -errno. */

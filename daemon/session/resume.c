@@ -42,10 +42,10 @@ look_into(struct session *s, unsigned share)
 
 /* Whether there is no such upload, as far as can be told; else nothing is known of it. */
 static bool
-is_absent(const struct session *s, int r)
+is_absent(int r)
 {
-	/* what another user has is not to be read by who has a uid of their own */
-	return r == -ENOENT || r == -EBADMSG || (r == -EACCES && s->own_uid);
+	/* where users have uids of their own, what another one has is not to be read */
+	return r == -ENOENT || r == -EBADMSG || r == -EPERM;
 }
 
 /* In one share: 0, and its record has been read. */
@@ -78,7 +78,7 @@ resume_name(struct session *s, const struct request *rq, char *ret)
 	for (unsigned i = 0; i < s->config->n_shares && r != 0; i++) {
 		r = find_in(s, i, &id, &p);
 		partial_done(&p);
-		if (r < 0 && !is_absent(s, r))
+		if (r < 0 && !is_absent(r))
 			failed = r;
 	}
 	if (r < 0)
@@ -101,7 +101,7 @@ resume_open(struct session *s, const struct place *place, const struct message_s
 	}
 	r = find_in(s, place->share, &staged, p);
 	p->claim = claim;
-	return is_absent(s, r) ? missing(s, claim) : r;
+	return is_absent(r) ? missing(s, claim) : r;
 }
 
 int
