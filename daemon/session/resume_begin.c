@@ -144,8 +144,6 @@ enter_by_key(struct begin *b)
 	b->exists = r == 1;
 	b->fresh = !b->exists;
 	r = claim(b);
-	if (r < 0 && r != -FTD_E_busy && !b->exists) /* it could not be written, and says nothing */
-		(void)partial_remove(b->p, b->s->shares[b->u->place->share].root);
 	if (r == 0 && b->exists)
 		r = partial_load(b->p);
 	b->exists = b->exists && b->p->state.phase != RECORD_DONE && is_same(b);

@@ -1,5 +1,6 @@
 """Who has an upload: a newer connection gets it within two seconds, whatever the older one does and wherever it is, and the
 older one has stopped writing before."""
+import contextlib
 import os
 import random
 import signal
@@ -176,3 +177,17 @@ def test_a_full_disk_does_not_keep_a_record_from_being_written(make_ftd, tmp_pat
         ftd.stop()
     finally:
         subprocess.run(["umount", "-l", str(root)], check=False)
+
+
+def test_many_begin_at_once(ftd):
+    """Of those that begin what is not there yet, one is told so and has it: the others take nothing away."""
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(ftd.client()) for _ in range(6)]
+        for i in range(100):
+            for c in clients:
+                c.send({"opt": "upload-begin", "filename": f"/many{i}", "filesize": 10, "mtime_ns": 1})
+            answers = [c.answer()[0] for c in clients]
+            assert {x.get("code", "ok") for x in answers} <= {"ok", "taken_over", "busy"}, answers
+            states = [clients[0].ask({"opt": "upload-status", "upload": x["upload"]})
+                      for x in answers if x["status"] == "ok"]
+            assert [s for s in states if s["status"] == "ok"], (answers, states)
