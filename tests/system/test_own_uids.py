@@ -49,9 +49,17 @@ def refused(ftd, user):
             return None
 
 
+def make_privileged(make_ftd, **share):
+    """Until the keeper has made what sessions of other uids need, they are told that it is busy."""
+    daemon = make(make_ftd, CAPABILITIES, **share)
+    uploads = daemon.root / ".ftd/uploads"
+    until(lambda: uploads.exists() and uploads.stat().st_mode & 0o7777 == 0o1777, 10)
+    return daemon
+
+
 @pytest.fixture
 def ftd(make_ftd):
-    return make(make_ftd, CAPABILITIES)
+    return make_privileged(make_ftd)
 
 
 def status(pid):
@@ -122,7 +130,6 @@ def test_uploads_are_resumed(ftd):
     """A cut upload goes on in another session of the same account; nobody else's session can tell that it is there."""
     data = b"0123456789" * 100_000
     uid = pwd.getpwnam("games").pw_uid
-    until(lambda: (ftd.root / ".ftd/uploads").exists(), 10)
     with login(ftd, "games") as games, login(ftd, "mail") as mail, login(ftd, "plain") as plain:
         a = ok(begin(games, "/resumed", len(data), mtime_ns=5))
         ok(part(games, a["upload"], 0, data[:500]))
@@ -161,7 +168,7 @@ def test_a_record_that_another_made_is_not_ours(ftd):
 
 
 def test_what_nobody_goes_on_with_goes_when_the_user_comes_again(make_ftd):
-    ftd = make(make_ftd, CAPABILITIES)
+    ftd = make_privileged(make_ftd)
     with login(ftd, "games") as games:
         ok(begin(games, "/old", 10, mtime_ns=5))
         (record,) = (ftd.root / ".ftd/uploads").glob("*.rec")
@@ -173,7 +180,7 @@ def test_what_nobody_goes_on_with_goes_when_the_user_comes_again(make_ftd):
 
 
 def test_quotas_are_the_file_systems(make_ftd):
-    ftd = make(make_ftd, CAPABILITIES, quota="1K")
+    ftd = make_privileged(make_ftd, quota="1K")
     with login(ftd, "games") as games, login(ftd, "plain") as plain:
         assert games.put("/large", b"x" * 5000)["status"] == "ok"
         assert plain.put("/other", b"x" * 5000)["code"] == "quota_exceeded"
