@@ -11,7 +11,13 @@ def content(n, seed=1):
     return random.Random(seed).randbytes(n)
 
 
+class TakenOver(AssertionError):
+    """Another connection has begun the same upload since."""
+
+
 def ok(answer):
+    if answer.get("code") == "taken_over":
+        raise TakenOver(answer)
     assert answer["status"] == "ok", answer
     return answer
 

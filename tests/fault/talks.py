@@ -107,5 +107,8 @@ class Talk:
             return
         self.books.begins(name, state_of(LARGE))
         with self.ftd.client() as c:
-            resumable.resume(c, name, LARGE, mtime_ns=1, parents=True)
+            try:
+                resumable.resume(c, name, LARGE, mtime_ns=1, parents=True)
+            except resumable.TakenOver:  # the one upload-begin of the connection that was cut was read after ours
+                resumable.resume(c, name, LARGE, mtime_ns=1, parents=True)
         self.books.acknowledged(name)
