@@ -78,12 +78,12 @@ static int
 on_held(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct child *c = userdata;
-	const siginfo_t si = {
-		.si_signo = SIGCHLD, .si_code = CLD_KILLED, .si_status = SIGKILL, .si_pid = c->pid
-	};
+	siginfo_t si = { .si_signo = SIGCHLD, .si_code = CLD_KILLED };
 
 	(void)source;
 	(void)usec;
+	si.si_pid = c->pid; /* members of a union: initializers would undo each other */
+	si.si_status = SIGKILL;
 	log_line(LOG_WARNING, "process %d has ended, and who traces it keeps how to itself",
 		 (int)c->pid);
 	reap_later(c);

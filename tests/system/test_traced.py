@@ -54,7 +54,9 @@ def test_session_whose_end_is_kept(ftd):
     client.close()
     dead(pid)
     until(lambda: not ftd.sessions(), 10, "the end of the session")
+    until(lambda: "s1 was killed" in ftd.errors, 10, "the word of it")
     assert f"process {pid} has ended, and who traces it keeps how to itself" in ftd.errors
+    assert "crashed" not in ftd.errors
     served(ftd)
     assert stat_fields(pid)[0] == "Z"
     reap(pid)
@@ -73,7 +75,7 @@ def test_daemon_that_ends_meanwhile(ftd):
 def test_gate_and_keeper(ftd):
     client = ftd.client()  # hello alone is no session yet
     gate = until(lambda: [p for p in children(ftd.pid) if name_of(p) == "ftd-gate"], 10, "a gate")[0]
-    keeper = next(p for p in children(ftd.pid) if name_of(p) == "ftd-keeper")
+    keeper = until(lambda: [p for p in children(ftd.pid) if name_of(p) == "ftd-keeper"], 10, "a keeper")[0]
     trace(gate)
     trace(keeper)
     client.close()
