@@ -164,16 +164,20 @@ def test_a_crash_replaces_its_house(ftd):
 
 # --- what the supervisor hears of it
 
-REPORT = struct.Struct("<QIxxxxQQQQqQQQII1024s24sQQQQQQ")  # struct board_report
+REPORT = struct.Struct("<QQIIQQQqQQQII1024s24sQQQQQQQQQ")  # struct board_report, and the struct board_result at its end:
+RESULT = struct.Struct("<QQQQ24s32s128sI1024s")
 U64 = 2**64 - 1
 VERSION = itertools.count(2, 2)  # of the page: what has not changed is not looked at again
 
 
-def report(seq=None, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6):
+def report(seq=None, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6, result=b"ok"):
     length = len(path) if path_len is None else path_len
     moved = number or int(time.monotonic() * 1_000_000)  # who has not moved since the machine started is ended
-    return REPORT.pack(seq or next(VERSION), state, number, number, transfer, number, number - 2**63 if number else 0, number, number, moved,
-                       1, length, path.ljust(1024, b"\xff"), opt.ljust(24, b"\xff"), *counters).hex()
+    page = REPORT.pack(seq or next(VERSION), number, state, 0, number, transfer, number, number - 2**63 if number else 0, number, number,
+                       moved, 1, length, path.ljust(1024, b"\xff"), opt.ljust(24, b"\xff"), number, number, *counters, number)
+    last = RESULT.pack(transfer, number, number, number, opt.ljust(24, b"\xff"), result.ljust(32, b"\xff"), path[:128].ljust(128, b"\xff"),
+                       length, path.ljust(1024, b"\xff"))
+    return (page + last).hex()
 
 
 def reports():
@@ -224,8 +228,8 @@ def test_reports(ftd):
 
 def record(kind=0, level=6, path=b"", text=b"", transfer=1, dropped=0, opt=b"upload", result=b"ok", **lengths):
     """struct rolelog_record and what follows it."""
-    return struct.pack("<IIIIQQQQ24s32s", kind, level, lengths.get("path_len", len(path)),
-                       lengths.get("text_len", len(text)), transfer, 5, 5, dropped, opt, result) + path + text
+    return struct.pack("<IIIIQQQQQ24s32s", kind, level, lengths.get("path_len", len(path)),
+                       lengths.get("text_len", len(text)), transfer, 5, 5, 1, dropped, opt, result) + path + text
 
 
 def test_log_records_are_its_own(ftd):
