@@ -34,7 +34,7 @@ def test_exposure(units):
 
 
 def test_every_message_is_in_the_catalog():
-    header = (SOURCE / "daemon/supervisor/journal.h").read_text()
+    header = (SOURCE / "daemon/supervisor/log.h").read_text()
     catalog = (SOURCE / "systemd/ftd.catalog").read_text()
     told = set(re.findall(r'MESSAGE_ID_\w+ "([0-9a-f]{32})"', header))
     assert told and told == set(re.findall(r"^-- ([0-9a-f]{32})$", catalog, flags=re.M))
