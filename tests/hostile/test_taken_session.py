@@ -226,6 +226,19 @@ def test_reports(ftd):
     assert ftd.ask("status")["uploads_total"] < (time.monotonic() - first) * 1_000_000
 
 
+def test_last_words_to_the_next_supervisor(ftd):
+    """It writes of the last transfer what the page says: one line, which begins with whose it is."""
+    with taken.session(ftd) as client:
+        client.attack("report", offset=0, hex=report(number=5, path=b"a\ns1 203.0.113.1 forged\x1b[2J", opt=b"\n\x1bforged", result=b"forged"))
+        ftd.lose()
+        ftd.start()
+        line = until(lambda: [line for line in ftd.errors.splitlines() if "forged" in line], 10, "the line")[0]
+        assert line.split(" ")[1] == client.number and ": internal, 5 B in " in line and "\x1b" not in line, line
+        assert ftd.errors.count(line) == 1 and f"{client.number}: 4 records of transfers are lost" in ftd.errors
+    until(lambda: not ftd.sessions(), 10, "the end of the session")
+    served(ftd)
+
+
 def record(kind=0, level=6, path=b"", text=b"", transfer=1, dropped=0, opt=b"upload", result=b"ok", **lengths):
     """struct rolelog_record and what follows it."""
     return struct.pack("<IIIIQQQQQ24s32s", kind, level, lengths.get("path_len", len(path)),
