@@ -91,17 +91,34 @@ quota_done(struct session *s)
 
 /* ---- reservations */
 
+/* Whose it is, for who counts. */
+static int
+own(const struct session *s, const struct staging *st)
+{
+	const char *user = user_of(s);
+
+	if (fsetxattr(st->fd, LEDGER_OWNER, user, strlen(user), 0) == 0)
+		return 0;
+	if (errno != EOPNOTSUPP)
+		return -errno;
+	rolelog(LOG_ERR,
+		"the share /%s has a quota, and its file system no extended attributes of users: "
+		"nothing can be stored there",
+		s->config->shares[st->share].path);
+	return -FTD_E_unsupported;
+}
+
 int
 quota_reserve(struct session *s, struct staging *st, uint64_t size)
 {
-	const char *user = user_of(s);
 	struct ledger *l;
 	int r;
 
 	if (!quota_applies(s, st->share))
 		return 0;
-	if (fsetxattr(st->fd, LEDGER_OWNER, user, strlen(user), 0) < 0)
-		return -errno;
+	r = own(s, st);
+	if (r < 0)
+		return r;
 	l = quota_ledger(s, st->share);
 	r = quota_lock(s, st->share, l);
 	if (r < 0)

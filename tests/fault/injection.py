@@ -40,7 +40,7 @@ CODES = {
     "ENOSPC": {"disk_full"}, "EDQUOT": {"quota_exceeded"}, "EIO": {"io_error"}, "EROFS": {"io_error"},
     "EMFILE": {"busy"}, "ENFILE": {"busy"}, "ENOMEM": {"busy"}, "EINTR": {"busy"}, "EACCES": {"permission"},
     "ESTALE": {"io_error"}, "ENOLCK": {"busy"}, "EXDEV": {"link_refused", "unsupported"}, "EAGAIN": {"busy"},
-    "EOPNOTSUPP": {"internal"},  # of a share with a quota, which then would not have started
+    "EOPNOTSUPP": {"unsupported"},  # of a share with a quota
 }
 
 
