@@ -128,8 +128,34 @@ report_age(const json_t *object, const char *key, char *buf)
 }
 
 void
+report_add_text(struct table *t, const json_t *row, const char *key)
+{
+	char buf[REPORT_TEXT_MAX];
+
+	table_add(t, "%s", report_text(row, key, buf));
+}
+
+void
+report_add_size(struct table *t, const json_t *row, const char *key)
+{
+	char buf[NUM_TEXT_MAX];
+
+	table_add(t, "%s", report_size(row, key, buf));
+}
+
+void
 report_table(struct report *r, struct table *t)
 {
 	table_print(t, r->to, r->width, report_bold(r), report_plain(r));
 	(void)table_free(t);
+}
+
+void
+report_list(struct report *r, struct table *t, const json_t *rows, const char *one,
+	    const char *many)
+{
+	size_t n = json_array_size(rows);
+
+	report_table(r, t);
+	(void)fprintf(r->to, "%zu %s\n", n, n == 1 ? one : many);
 }

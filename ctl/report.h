@@ -49,8 +49,15 @@ const char *report_size(const json_t *object, const char *key, char *buf);
 /* Time since the RFC 3339 time of the key, for people; "-" without. Returns buf (NUM_TEXT_MAX). */
 const char *report_age(const json_t *object, const char *key, char *buf);
 
+/* The next cell of a table: the key's text, or its size. */
+void report_add_text(struct table *t, const json_t *row, const char *key);
+void report_add_size(struct table *t, const json_t *row, const char *key);
+
 /* Prints and frees the table. */
 void report_table(struct report *r, struct table *t);
+/* The same, and how many rows it has: "1 session", "2 sessions". */
+void report_list(struct report *r, struct table *t, const json_t *rows, const char *one,
+		 const char *many);
 
 void report_sessions(struct report *r, json_t *answer);
 void report_transfers(struct report *r, json_t *answer);

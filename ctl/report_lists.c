@@ -7,22 +7,6 @@
 #include "lib/own.h"
 
 static void
-add_text(struct table *t, const json_t *row, const char *key)
-{
-	char buf[REPORT_TEXT_MAX];
-
-	table_add(t, "%s", report_text(row, key, buf));
-}
-
-static void
-add_size(struct table *t, const json_t *row, const char *key)
-{
-	char buf[NUM_TEXT_MAX];
-
-	table_add(t, "%s", report_size(row, key, buf));
-}
-
-static void
 add_ms(struct table *t, const json_t *row, const char *key)
 {
 	char buf[NUM_TEXT_MAX];
@@ -51,24 +35,22 @@ report_sessions(struct report *r, json_t *answer)
 	if (t == NULL)
 		return;
 	json_array_foreach (rows, i, row) {
-		add_text(t, row, "id");
-		add_text(t, row, "peer");
-		add_text(t, row, "user");
-		add_text(t, row, "state");
+		report_add_text(t, row, "id");
+		report_add_text(t, row, "peer");
+		report_add_text(t, row, "user");
+		report_add_text(t, row, "state");
 		table_add(t, "%s", report_age(row, "started", buf));
 		add_ms(t, row, "idle_ms");
-		add_size(t, row, "bytes_in");
-		add_size(t, row, "bytes_out");
+		report_add_size(t, row, "bytes_in");
+		report_add_size(t, row, "bytes_out");
 		table_add(t, "%" PRIu64, report_number(row, "files"));
 		table_add(t, "%" PRIu64, report_number(row, "pid"));
 		if (report_has(row, "rate_limit"))
-			add_size(t, row, "rate_limit");
+			report_add_size(t, row, "rate_limit");
 		else
 			table_add(t, "-");
 	}
-	report_table(r, t);
-	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
-		      json_array_size(rows) == 1 ? "session" : "sessions");
+	report_list(r, t, rows, "session", "sessions");
 }
 
 static void
@@ -106,15 +88,15 @@ is_upload(const json_t *row)
 static void
 transfer_row(struct table *t, const json_t *row)
 {
-	add_text(t, row, "id");
-	add_text(t, row, "session");
-	add_text(t, row, "user");
+	report_add_text(t, row, "id");
+	report_add_text(t, row, "session");
+	report_add_text(t, row, "user");
 	table_add(t, "%s", is_upload(row) ? "up" : "down");
-	add_text(t, row, "path");
-	add_size(t, row, "size");
-	add_size(t, row, "offset");
+	report_add_text(t, row, "path");
+	report_add_size(t, row, "size");
+	report_add_size(t, row, "offset");
 	add_percent(t, row);
-	add_size(t, row, "rate");
+	report_add_size(t, row, "rate");
 	add_ms(t, row, "eta_ms");
 	add_state(t, row);
 }
@@ -169,14 +151,12 @@ report_bans(struct report *r, json_t *answer)
 	if (t == NULL)
 		return;
 	json_array_foreach (rows, i, row) {
-		add_text(t, row, "address");
-		add_text(t, row, "kind");
-		add_text(t, row, "since");
+		report_add_text(t, row, "address");
+		report_add_text(t, row, "kind");
+		report_add_text(t, row, "since");
 		add_ms(t, row, "left_ms");
 	}
-	report_table(r, t);
-	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
-		      json_array_size(rows) == 1 ? "address" : "addresses");
+	report_list(r, t, rows, "address", "addresses");
 }
 
 /* One more word of a list: "password, certificate". */
@@ -219,16 +199,14 @@ report_users(struct report *r, json_t *answer)
 	if (t == NULL)
 		return;
 	json_array_foreach (rows, i, row) {
-		add_text(t, row, "user");
+		report_add_text(t, row, "user");
 		table_add(t,
 			  json_is_true(json_object_get(row, "disabled")) ? "disabled" : "enabled");
 		add_ways(t, row);
-		add_text(t, row, "account");
+		report_add_text(t, row, "account");
 		table_add(t, "%" PRIu64, report_number(row, "sessions"));
 	}
-	report_table(r, t);
-	(void)fprintf(r->to, "%zu %s\n", json_array_size(rows),
-		      json_array_size(rows) == 1 ? "user" : "users");
+	report_list(r, t, rows, "user", "users");
 }
 
 /* ---- show: one key a line ---- */

@@ -6,34 +6,18 @@
 #include "lib/own.h"
 
 static void
-add_text(struct table *t, const json_t *row, const char *key)
-{
-	char buf[REPORT_TEXT_MAX];
-
-	table_add(t, "%s", report_text(row, key, buf));
-}
-
-static void
-add_size(struct table *t, const json_t *row, const char *key)
-{
-	char buf[NUM_TEXT_MAX];
-
-	table_add(t, "%s", report_size(row, key, buf));
-}
-
-static void
 add_row(struct table *t, const json_t *row)
 {
 	char age[NUM_TEXT_MAX];
 
-	add_text(t, row, "id");
-	add_text(t, row, "user");
-	add_text(t, row, "path");
-	add_size(t, row, "size");
-	add_size(t, row, "held");
+	report_add_text(t, row, "id");
+	report_add_text(t, row, "user");
+	report_add_text(t, row, "path");
+	report_add_size(t, row, "size");
+	report_add_size(t, row, "held");
 	table_add(t, "%s", report_age(row, "last_byte", age));
-	add_text(t, row, "state");
-	add_text(t, row, "session");
+	report_add_text(t, row, "state");
+	report_add_text(t, row, "session");
 }
 
 /* What the list lacks. */
@@ -68,9 +52,7 @@ report_uploads(struct report *r, json_t *answer)
 		return;
 	json_array_foreach (rows, i, row)
 		add_row(t, row);
-	report_table(r, t);
-	(void)fprintf(r->to, "%zu unfinished %s\n", json_array_size(rows),
-		      json_array_size(rows) == 1 ? "upload" : "uploads");
+	report_list(r, t, rows, "unfinished upload", "unfinished uploads");
 	print_unknown(r, answer);
 }
 
