@@ -225,6 +225,10 @@ class Daemon:
         for line in self.process.stderr:
             self.errors += line.decode(errors="replace")
 
+    def told(self, text):
+        """The log has the text; it comes by another way than answers, and so perhaps after them."""
+        until(lambda: text in self.errors, 10, f"{text!r} in the log")
+
     def _answers(self):
         status = self.process.poll()
         if status is not None:

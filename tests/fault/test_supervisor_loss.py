@@ -181,9 +181,9 @@ def test_what_ended_meanwhile_is_told(ftd):
     client.close()
     ftd.start()
     no_ghosts(ftd)
-    assert "4 records of transfers are lost" in ftd.errors
-    assert " /small4: ok" in ftd.errors
-    assert f"{killed.session} ended without a word" in ftd.errors
+    ftd.told("4 records of transfers are lost")
+    ftd.told(" /small4: ok")
+    ftd.told(f"{killed.session} ended without a word")
     until(lambda: not ftd.staged(), 10, "the staging file being swept")
     assert ftd.ask("status")["uploads_total"] == 5
 

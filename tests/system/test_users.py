@@ -335,11 +335,16 @@ def test_a_killed_editor(file):
 def test_the_password_is_asked_for(file):
     """Twice, on the terminal, which shows nothing of it."""
     def session(*typed):
+        go, ready = os.pipe()
         pid, fd = pty.fork()
         if pid == 0:
+            os.read(go, 1)
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job has it ignored
             os.execv(FTCTL, [str(a) for a in [*file.command, "add", "alice", "--file", file.path]])
         before, output = termios.tcgetattr(fd), ""
+        os.write(ready, b"x")
+        os.close(go)
+        os.close(ready)
         for word in typed:
             output += read_until(fd, "password of alice: ")
             os.write(fd, word)
