@@ -25,7 +25,7 @@ blocks_done(struct blocks *b)
 {
 	free(b->digests);
 	free(b->flags);
-	free(b->todo);
+	free(b->missing);
 	*b = (struct blocks){ .size = 0 };
 }
 
@@ -80,7 +80,7 @@ blocks_unsure(const struct blocks *b, const struct blocks_run *held, size_t n)
 static int
 add(struct blocks *b, uint64_t first, uint64_t end)
 {
-	struct blocks_run *last = b->n_todo > 0 ? &b->todo[b->n_todo - 1] : NULL, *more;
+	struct blocks_run *last = b->n_missing > 0 ? &b->missing[b->n_missing - 1] : NULL, *more;
 	size_t room;
 
 	b->left += end - first;
@@ -88,15 +88,15 @@ add(struct blocks *b, uint64_t first, uint64_t end)
 		last->end = end;
 		return 0;
 	}
-	if (b->n_todo == b->room) {
+	if (b->n_missing == b->room) {
 		room = b->room > 0 ? 2 * b->room : 64;
-		more = reallocarray(b->todo, room, sizeof(*more));
+		more = reallocarray(b->missing, room, sizeof(*more));
 		if (more == NULL)
 			return -ENOMEM;
-		b->todo = more;
+		b->missing = more;
 		b->room = room;
 	}
-	b->todo[b->n_todo++] = (struct blocks_run){ .first = first, .end = end };
+	b->missing[b->n_missing++] = (struct blocks_run){ .first = first, .end = end };
 	return 0;
 }
 
@@ -121,7 +121,7 @@ blocks_plan(struct blocks *b, const struct blocks_run *held, size_t n)
 	size_t next = 0;
 	int r = 0;
 
-	b->n_todo = b->next = 0;
+	b->n_missing = b->next = 0;
 	b->left = 0;
 	for (uint64_t i = 0; r == 0 && i < b->n; i++) {
 		struct blocks_run block = blocks_at(b, i);
@@ -140,10 +140,10 @@ blocks_plan(struct blocks *b, const struct blocks_run *held, size_t n)
 int
 blocks_take(struct blocks *b, uint64_t max, struct blocks_run *ret)
 {
-	struct blocks_run *run = &b->todo[b->next];
+	struct blocks_run *run = &b->missing[b->next];
 	uint64_t end;
 
-	if (b->next == b->n_todo)
+	if (b->next == b->n_missing)
 		return 0;
 	end = run->first - run->first % b->block;
 	end = max < run->end - end ? end + max : run->end;

@@ -26,9 +26,9 @@ struct blocks {
 	uint64_t n;
 	uint8_t (*digests)[BLOCKS_DIGEST];
 	uint8_t *flags;
-	struct blocks_run *todo; /* ascending */
-	size_t n_todo, room, next;
-	uint64_t left; /* bytes of todo that nobody has taken */
+	struct blocks_run *missing; /* ascending */
+	size_t n_missing, room, next;
+	uint64_t left; /* bytes of missing that nobody has taken */
 };
 
 /* Nothing is known, nothing is to be done. -ENOMEM. */

@@ -115,14 +115,14 @@ def test_parts_in_any_order_that_overlap(ftd):
 
         def send(mine):
             with ftd.client() as p:
-                todo = list(mine)
+                wanted = list(mine)
                 for _ in range(2000):
-                    if not todo:
+                    if not wanted:
                         return
-                    first, last = todo.pop(0)
+                    first, last = wanted.pop(0)
                     answer = part(p, a["upload"], first, data[first:last])
                     if answer.get("code") == "busy":
-                        todo.append((first, last))
+                        wanted.append((first, last))
                     elif answer["status"] != "ok":
                         break
                 errors.append(answer)
