@@ -5,6 +5,8 @@ import socket
 import subprocess
 import threading
 
+import pytest
+
 import harness
 from harness import PATIENCE, SANITIZED
 from wire import encode
@@ -58,6 +60,20 @@ class Liar:
         self.listener.close()
         for sock in self.socks:
             sock.close()
+
+
+@pytest.fixture
+def liar():
+    """A maker of servers that say what answer() says."""
+    made = []
+
+    def make(answer):
+        made.append(Liar(answer))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
 
 
 def ft(*args, timeout=30):
