@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-pytest.register_assert_rewrite("wire", "harness", "ftuser", "taken", "injection", "scenes", "disk", "resumable",
-                               "invariants", "books", "proxy", "talks")
+pytest.register_assert_rewrite("accounts", "wire", "harness", "ftuser", "taken", "injection", "scenes", "disk",
+                               "resumable", "invariants", "books", "proxy", "talks")
 import harness  # noqa: E402  (found through the lines above)
 
 
