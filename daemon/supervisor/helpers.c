@@ -23,7 +23,6 @@ enum helper_kind { HELPER_KEEPER, HELPER_BEACON, HELPER_KINDS };
 struct helper {
 	struct supervisor *sup;
 	enum helper_kind kind;
-	bool wanted;
 	int udp_fd; /* beacon */
 	struct process *current;
 	sd_event_source *again;
@@ -42,20 +41,17 @@ static struct helper helpers[HELPER_KINDS] = {
 };
 static const char *const names[HELPER_KINDS] = { "keeper", "beacon" };
 
-static int helper_exec(struct helper *h);
+static void helper_start(struct helper *h);
 
 static int
 on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct helper *h = userdata;
-	int r;
 
 	(void)source;
 	(void)usec;
 	h->again = sd_event_source_disable_unref(h->again);
-	r = h->wanted ? helper_exec(h) : 0;
-	if (r < 0)
-		log_line(LOG_ERR, "cannot start the %s: %s", names[h->kind], strerror(-r));
+	helper_start(h);
 	return 0;
 }
 
@@ -163,6 +159,17 @@ helper_exec(struct helper *h)
 	return 0;
 }
 
+static void
+helper_start(struct helper *h)
+{
+	int r = helper_exec(h);
+
+	if (r == 0)
+		return;
+	log_line(LOG_ERR, "cannot start the %s, trying again: %s", names[h->kind], strerror(-r));
+	start_again(h, AGAIN_PAUSE);
+}
+
 /* The end of its socket tells it to go. */
 static void
 dismiss(struct helper *h)
@@ -177,30 +184,25 @@ dismiss(struct helper *h)
 	h->current = NULL;
 }
 
-int
+void
 helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd)
 {
-	int r = 0;
-
 	if (new_udp) {
 		close_fd(&helpers[HELPER_BEACON].udp_fd);
 		helpers[HELPER_BEACON].udp_fd = udp_fd;
 	}
-	helpers[HELPER_KEEPER].wanted = true;
-	helpers[HELPER_BEACON].wanted = helpers[HELPER_BEACON].udp_fd >= 0;
 	for (int kind = 0; kind < HELPER_KINDS; kind++) {
 		dismiss(&helpers[kind]);
 		helpers[kind].sup = sup;
-		if (r >= 0 && helpers[kind].wanted)
-			r = helper_exec(&helpers[kind]);
+		if (kind == HELPER_KEEPER || helpers[kind].udp_fd >= 0)
+			helper_start(&helpers[kind]);
 	}
-	return r < 0 ? r : 0;
 }
 
-int
+void
 helpers_start(struct supervisor *sup, int udp_fd)
 {
-	return helpers_restart(sup, true, udp_fd);
+	helpers_restart(sup, true, udp_fd);
 }
 
 int
@@ -218,10 +220,8 @@ helpers_take_udp(void)
 void
 helpers_stop(void)
 {
-	for (int kind = 0; kind < HELPER_KINDS; kind++) {
-		helpers[kind].wanted = false;
+	for (int kind = 0; kind < HELPER_KINDS; kind++)
 		dismiss(&helpers[kind]);
-	}
 	close_fd(&helpers[HELPER_BEACON].udp_fd);
 }
 

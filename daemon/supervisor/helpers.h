@@ -6,12 +6,11 @@
 
 #include "daemon/supervisor/supervisor.h"
 
-/* Starts both. udp_fd is taken over, -1: no beacon.
- * 0 or -errno. */
-int helpers_start(struct supervisor *sup, int udp_fd);
+/* Starts both. udp_fd is taken over, -1: no beacon. What cannot be started now is tried again. */
+void helpers_start(struct supervisor *sup, int udp_fd);
 /* The same with a new configuration; without new_udp the beacon keeps its socket (udp_fd is then
  * -1). */
-int helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd);
+void helpers_restart(struct supervisor *sup, bool new_udp, int udp_fd);
 void helpers_stop(void);
 
 /* Sends the keeper a question. 0; -ENOTCONN: there is none just now; -EAGAIN: it is behind with

@@ -265,8 +265,9 @@ recover(struct reexec *x, int error)
 	give_up(sup, why);
 	for (int kind = 0; kind < HOUSE_KINDS; kind++)
 		houses_crashed(sup, (enum house_kind)kind);
-	if (helpers_start(sup, udp) < 0 || listeners_watch(sup->listeners) < 0)
-		log_line(LOG_ERR, "cannot serve as before, restart the daemon");
+	helpers_start(sup, udp);
+	if (listeners_watch(sup->listeners) < 0)
+		log_line(LOG_ERR, "no new connections are accepted, restart the daemon");
 }
 
 static int

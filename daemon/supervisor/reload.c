@@ -139,8 +139,7 @@ swap(struct supervisor *sup, struct reload *r)
 			log_line(LOG_ERR,
 				 "cannot watch the new listeners: no new connections are accepted");
 	}
-	if (helpers_restart(sup, r->new_udp, take_fd(&r->udp_fd)) < 0)
-		log_line(LOG_ERR, "cannot start keeper and beacon again, trying later");
+	helpers_restart(sup, r->new_udp, take_fd(&r->udp_fd));
 	log_set_level(sup->config->log_level);
 	sessions_reconfigure(sup, before);
 	control_reconfigure(sup);

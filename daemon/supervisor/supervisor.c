@@ -102,9 +102,9 @@ on_first_houses(struct supervisor *sup, struct house_pair *pair, int error)
 	}
 	houses_adopt(sup, pair);
 	renewal_done(sup);
-	r = helpers_start(sup, take_fd(&sockets.udp));
-	if (r >= 0) /* until now those who ask wait in the socket's queue */
-		r = control_start(sup, take_fd(&sockets.control));
+	helpers_start(sup, take_fd(&sockets.udp));
+	/* until now those who ask wait in the socket's queue */
+	r = control_start(sup, take_fd(&sockets.control));
 	if (r >= 0)
 		r = listeners_watch(sup->listeners);
 	if (r < 0) {

@@ -45,11 +45,11 @@ CODES = {
 
 
 class Strace:
-    """strace on one process and its threads, from when it is attached until it is let go."""
+    """strace on one process, from when it is attached until it is let go; with "-f" also on its threads and children."""
 
     def __init__(self, pid, *options):
         self.pid = pid
-        self.process = subprocess.Popen(["strace", "-f", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(["strace", "-p", str(pid), *options], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         said = self.process.stderr.readline()
         if b"attached" not in said:
@@ -72,7 +72,7 @@ def needs_strace():
 def calls_made(pid, act):
     """Which system calls the process makes while act() runs, and how many of each."""
     with tempfile.NamedTemporaryFile(mode="r", prefix="ftd-calls-") as out:
-        with Strace(pid, "-c", "-U", "name,calls", "-o", out.name):
+        with Strace(pid, "-f", "-c", "-U", "name,calls", "-o", out.name):
             act()
         made = dict(re.findall(r"^(\w+)\s+(\d+)$", out.read(), re.MULTILINE))
     made.pop("total", None)
@@ -81,7 +81,7 @@ def calls_made(pid, act):
 
 def failing(pid, call, error, occurrence):
     how = f"retval={error[1]}" if isinstance(error, tuple) else f"error={error}"
-    return Strace(pid, "-e", f"trace={call}", "-e", f"inject={call}:{how}:when={occurrence}", "-o", "/dev/null")
+    return Strace(pid, "-f", "-e", f"trace={call}", "-e", f"inject={call}:{how}:when={occurrence}", "-o", "/dev/null")
 
 
 def descriptors(pid):

@@ -1,14 +1,20 @@
 """ftctl reexec: another binary in place of the running one, and nobody who is served notices."""
 import contextlib
+import json
 import os
+import pwd
 import shutil
 import threading
 
 import pytest
 
 import harness
-from harness import PATIENCE, children, name_of, until
+import wire
+from accounts import login, make_privileged, needs_root, session_of, uids, who_has_what
+from harness import PATIENCE, children, descriptors, name_of, until
+from injection import Strace, needs_strace
 from moving import MB, Download, Upload, no_ghosts, some_of_each
+from resumable import begin, finish, ok, part
 
 FULL = os.environ.get("FTD_FULL") == "1"
 
@@ -168,4 +174,133 @@ def test_lost_and_replaced(own):
     for transfer in [*transfers, late]:
         transfer.finish()
         transfer.client.close()
+    no_ghosts(own)
+
+
+# --- the check was good, and yet it cannot be done
+
+HELPERS = {"ftd-gatehouse", "ftd-sessionhous", "ftd-keeper", "ftd-beacon"}
+
+
+def failing(own, *faults):
+    """System calls of the supervisor alone: the check, a child of it, is not touched."""
+    needs_strace()
+    names = ",".join(fault.split(":")[0] for fault in faults)
+    inject = [option for fault in faults for option in ("-e", f"inject={fault}")]
+    return Strace(own.pid, "-e", f"trace={names}", *inject, "-o", "/dev/null")
+
+
+def refused(answer, why):
+    assert answer["code"] == "internal" and f"the old binary goes on: cannot execute it: {why}" in answer["message"], answer
+
+
+class Served:
+    """Transfers under way, and what the supervisor has."""
+
+    def __init__(self, own):
+        self.own, self.transfers = own, some_of_each(own, 1)
+        until(lambda: self.gates() == 2, 10, "that only those over TLS have a gate")
+        self.inode, self.descriptors = os.stat(f"/proc/{own.pid}/exe").st_ino, descriptors(own.pid)
+
+    def gates(self):
+        return [name_of(p) for p in children(self.own.pid)].count("ftd-gate")
+
+    def as_before(self):
+        """All roles are there, newcomers are served, and so are those who were; nothing is open that was not."""
+        own, one = self.own, self.transfers[0].session
+        until(lambda: {name_of(p) for p in children(own.pid)} >= HELPERS, 15, "the roles")
+        assert os.stat(f"/proc/{own.pid}/exe").st_ino == self.inode
+        harness.served(own)
+        assert json.loads(wire.datagram(own.port))["status"] == "ready"
+        assert own.ask("limit", id=one, rate="500K")["status"] == own.ask("limit", id=one, rate="none")["status"] == "ok"
+        assert {t["id"] for t in own.transfers()} == {t.id for t in self.transfers}
+        until(lambda: descriptors(own.pid) == self.descriptors, 10, "as many descriptors as before")
+
+    def end(self):
+        """The next time it goes well."""
+        reexec(self.own)
+        for transfer in self.transfers:
+            transfer.finish()
+            transfer.client.close()
+        no_ghosts(self.own)
+
+
+# The first memfd is the check's.
+FAULTS = [("execveat:error=EACCES", "Permission denied"), ("execveat:error=ENOMEM", "Cannot allocate memory"),
+          ("execveat:error=ETXTBSY", "Text file busy"), ("memfd_create:error=EMFILE:when=2", "Too many open files")]
+
+
+@pytest.mark.parametrize("fault, why", FAULTS if FULL else FAULTS[:1])
+def test_what_fails_after_the_check(own, fault, why):
+    """The old binary serves as before, and says why."""
+    served = Served(own)
+    exchange(own, harness.FTD)
+    with failing(own, fault):
+        refused(own.ask("reexec"), why)
+    own.told(f"the binary is not replaced: cannot execute it: {why}")
+    served.as_before()
+    served.end()
+
+
+@pytest.mark.parametrize("first", ["gatehouse", "sessionhouse", "keeper", "beacon"] if FULL else ["keeper"])
+def test_roles_that_cannot_be_started_then(own, first):
+    """From that one on. They come when they can."""
+    served = Served(own)
+    at = ["check", "gatehouse", "sessionhouse", "keeper", "beacon"].index(first) + 1
+    with failing(own, "execveat:error=EACCES", f"clone:error=EAGAIN:when={at}+"):
+        refused(own.ask("reexec"), "Permission denied")
+    served.as_before()
+    served.end()
+
+
+@pytest.mark.parametrize("how", ["in place"])
+def test_exchanged_after_the_check(own, how):
+    """What was checked is what is executed, or nothing is."""
+    served = Served(own)
+    exchange(own, harness.FTD)
+    program, checked = own.program[-1], os.stat(own.program[-1]).st_ino
+    answer = []
+    asking = threading.Thread(target=lambda: answer.append(own.ask("reexec")))
+    with failing(own, "execveat:delay_enter=60s"):  # until it is let go
+        asking.start()
+        own.told("handing over to another binary")
+        if how == "by name":
+            exchange(own, "/bin/false")
+        else:
+            program.write_bytes(b"noise")
+    asking.join(30 * PATIENCE)
+    if how == "by name":
+        assert answer[0]["status"] == "ok" and os.stat(f"/proc/{own.pid}/exe").st_ino == checked
+        served.inode = checked
+    else:
+        refused(answer[0], "Exec format error")
+    served.as_before()
+    exchange(own, harness.FTD)
+    served.end()
+
+
+@needs_root
+@pytest.mark.parametrize("faults", [(), ("execveat:error=EACCES",), ("capset:error=EPERM:when=1",)],
+                         ids=["", "execve", "capabilities"])
+def test_under_own_uids(make_ftd, faults):
+    """Each process has the rights that it had: the next session becomes its account, and the supervisor can end it."""
+    own, data = make_privileged(make_ftd), b"of games" * 10_000
+    with login(own, "games") as games, login(own, "plain") as plain:
+        begun = ok(begin(games, "/of-games", len(data), mtime_ns=1))
+        ok(part(games, begun["upload"], 0, data[:1000]))
+        ok(plain.ask({"opt": "stat", "filename": "/"}))
+        if faults:
+            with failing(own, *faults):
+                refused(own.ask("reexec"), "")
+        else:
+            reexec(own)
+        until(lambda: {name_of(p) for p in children(own.pid)} >= HELPERS, 15, "the roles")
+        who_has_what(own)
+        finish(games, {**begun, "ranges": [[0, 1000]]}, data)
+        with login(own, "mail") as mail:
+            ok(mail.put("/of-mail", b"mine"))
+            assert uids(session_of(own, "mail")) == {os.stat(own.root / "of-mail").st_uid, os.stat(own.root / "of-mail").st_gid}
+        own.ftctl("kick", next(s["id"] for s in own.sessions() if s["user"] == "games"))
+        until(lambda: "games" not in {s["user"] for s in own.sessions()}, 10, "the end of what was kicked")
+    assert os.stat(own.root / "of-games").st_uid == pwd.getpwnam("games").pw_uid
     no_ghosts(own)
