@@ -244,12 +244,16 @@ end(struct supervisor *sup)
 	sup->event = sd_event_unref(sup->event);
 }
 
-/* Its name, for the time when another file has it. */
+/* Its name, for the time when another file has it; the kernel says when that is so already. */
 static void
 remember_program(struct supervisor *sup)
 {
+	static const char replaced[] = " (deleted)";
 	ssize_t n = readlink("/proc/self/exe", sup->program, sizeof(sup->program) - 1);
+	ssize_t name = n - (ssize_t)strlen(replaced);
 
+	if (name > 0 && memcmp(sup->program + name, replaced, strlen(replaced)) == 0)
+		n = name;
 	sup->program[n > 0 ? n : 0] = '\0';
 }
 

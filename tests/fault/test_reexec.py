@@ -253,7 +253,7 @@ def test_roles_that_cannot_be_started_then(own, first):
     served.end()
 
 
-@pytest.mark.parametrize("how", ["in place"])
+@pytest.mark.parametrize("how", ["in place", "by name"])
 def test_exchanged_after_the_check(own, how):
     """What was checked is what is executed, or nothing is."""
     served = Served(own)
