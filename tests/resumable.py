@@ -53,6 +53,10 @@ def missing(ranges, size):
     return gaps + [(at, size)] if at < size else gaps
 
 
+def covered(wanted, ranges):
+    return all(any(first <= a and b <= last for first, last in ranges) for a, b in wanted)
+
+
 def left_behind(ftd):
     """Contents of unfinished uploads in the share's own directory."""
     uploads = ftd.root / ".ftd/uploads"

@@ -10,6 +10,9 @@ import pytest
 
 from harness import PATIENCE, until
 
+FULL = os.environ.get("FTD_FULL") == "1"
+EVERY = 12  # occurrences of a call up to which each of them fails in turn
+
 # What the world makes of each call. A call that is new to the session and to this table fails in the ways of OTHER.
 WRITES = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "EINTR", "ENOMEM", "ESTALE")
 NAMES = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "ENOMEM", "EACCES", "ESTALE")
@@ -77,6 +80,22 @@ def calls_made(pid, act):
         made = dict(re.findall(r"^(\w+)\s+(\d+)$", out.read(), re.MULTILINE))
     made.pop("total", None)
     return {name: int(n) for name, n in made.items() if name not in NEVER}
+
+
+def occurrences(n):
+    if FULL and n <= EVERY:
+        return range(1, n + 1)
+    return sorted({1, (n + 2) // 2, n} if FULL else {1, n})
+
+
+def all_cases(made):
+    """(call, error, occurrence), those of different calls in turn, so that a few are of many."""
+    each = [[(call, error, at) for at in occurrences(n) for error in ERRNOS.get(call, OTHER)]
+            for call, n in sorted(made.items())]
+    found = []
+    for i in range(max(map(len, each))):
+        found += [cases[i * 7 % len(cases)] if not FULL else cases[i] for cases in each if i < len(cases)]
+    return found
 
 
 def failing(pid, call, error, occurrence):

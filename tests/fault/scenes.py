@@ -15,9 +15,11 @@ MTIME = 1_500_000_000_123_456_789
 
 @dataclasses.dataclass
 class Outcome:
-    """The answers of a scene: codes of the refused, and what is wrong with the disk or with what was told."""
+    """The answers of a scene: codes of the refused, what is wrong with the disk or with what was told, and what an
+    upload that has not ended was told to hold."""
     codes: list = dataclasses.field(default_factory=list)
     wrong: str = ""
+    held: list = dataclasses.field(default_factory=list)
 
 
 def content(path):
@@ -139,7 +141,18 @@ def upload_committed(s):
 
 
 def part(s, begun, first, last):
-    return s.took(resumable.part(s.client, begun["upload"], first, PARTS[first:last]))
+    answer = resumable.part(s.client, begun["upload"], first, PARTS[first:last])
+    if not s.took(answer):
+        return False
+    s.outcome.held = answer["ranges"]
+    return True
+
+
+def end(s, begun, leaf):
+    done = s.took(resumable.end(s.client, begun["upload"], PARTS))
+    s.outcome.held = [] if done else s.outcome.held
+    s.judge(leaf, PARTS, [None], done)
+    return done
 
 
 def upload_in_parts(s, leaf="parts"):
@@ -151,9 +164,7 @@ def upload_in_parts(s, leaf="parts"):
     _, told, last = s.client.pieces({"opt": "upload-status", "upload": begun["upload"], "blocks": True})
     if s.took(last):
         s.expect(told == b"".join(resumable.blocks(PARTS)), "wrong digests of blocks were told")
-    done = s.took(resumable.end(s.client, begun["upload"], PARTS))
-    s.judge(leaf, PARTS, [None], done)
-    if done:
+    if end(s, begun, leaf):
         again = resumable.end(s.client, begun["upload"], PARTS)
         if again.get("code") != "upload_unknown":  # the receipt is kept where that can be
             s.took(again)
@@ -184,7 +195,7 @@ def upload_gone_on_with(s):
     s.outcome.codes += [older["code"]] if older["code"] != "taken_over" else []
     missing = resumable.missing(newest["ranges"], len(PARTS))
     if all([part(s, newest, *gap) for gap in missing]):
-        s.judge("parts", PARTS, [None], s.took(resumable.end(s.client, newest["upload"], PARTS)))
+        end(s, newest, "parts")
 
 
 def upload_aborted(s):
@@ -193,12 +204,46 @@ def upload_aborted(s):
         return
     s.took(s.client.ask({"opt": "upload-list"}))
     s.took(s.client.ask({"opt": "upload-abort", "upload": begun["upload"]}))
+    s.outcome.held = []
     s.judge("parts", None, [], True)
 
 
+def upload_on_a_base(s):
+    """What differs from a file that is there is sent."""
+    (s.path / "base").write_bytes(PARTS[:100] + b"differs" + PARTS[107:])
+    begun = resumable.begin(s.client, s.name("parts"), len(PARTS), mtime_ns=MTIME, base=s.name("base"))
+    if not s.took(begun):
+        return
+    s.outcome.held = begun["ranges"]
+    if all([part(s, begun, *gap) for gap in [(100, 107), *resumable.missing(begun["ranges"], len(PARTS))]]):
+        end(s, begun, "parts")
+
+
+KEPT = {"opt": "upload", "filesize": len(PARTS), "mtime_ns": MTIME, "keep": True}
+
+
+def upload_kept(s):
+    s.judge("parts", PARTS, [None], s.took(s.client.ask({**KEPT, "filename": s.name("parts")}, PARTS)))
+
+
+def upload_kept_again(s):
+    """Of which a part is held already."""
+    begun = resumable.begin(s.client, s.name("parts"), len(PARTS), mtime_ns=MTIME)
+    if s.took(begun) and part(s, begun, 1000, len(PARTS) // 2):
+        s.outcome.held = []  # all of it is on its way again
+        upload_kept(s)
+
+
+def upload_kept_cut(s):
+    """In the middle; so nobody is told."""
+    s.client.sock.sendall(wire.encode({**KEPT, "filename": s.name("parts")}) + PARTS[:len(PARTS) // 2])
+    s.client.close()
+
+
 # Those after which an upload may be there to be gone on with, and the name it is for.
-UNFINISHED = {upload_in_parts: "parts", upload_in_parts_elsewhere: "setgid/parts", upload_gone_on_with: "parts",
-              upload_aborted: "parts"}
+UNFINISHED = {upload_in_parts_elsewhere: "setgid/parts", **dict.fromkeys((
+    upload_in_parts, upload_gone_on_with, upload_aborted, upload_on_a_base, upload_kept, upload_kept_again,
+    upload_kept_cut), "parts")}
 
 
 def copy(s):

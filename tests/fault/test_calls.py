@@ -1,7 +1,6 @@
 """Each system call that a session makes fails in turn, as the world makes it fail, at one occurrence after another. The
 client is told with the right code or gets what it asked for; nothing half is published, nothing is left or leaked, the
 daemon goes on, and the log has it. Which calls there are is asked of the session itself."""
-import os
 import shutil
 import time
 
@@ -11,13 +10,11 @@ import resumable
 import scenes
 import wire
 from harness import SANITIZED, served, until
-from injection import CODES, ERRNOS, OTHER, calls_made, descriptors, failing, gone, needs_strace, quiet
+from injection import CODES, FULL, all_cases, calls_made, descriptors, failing, gone, needs_strace, quiet
 
 pytestmark = pytest.mark.skipif(SANITIZED, reason="a sanitizer's runtime makes calls of its own, and ends with them")
-FULL = os.environ.get("FTD_FULL") == "1"
 LIGHT = 8  # cases of a scene without FTD_FULL
 MANY = 5  # failures after which a scene need not go on
-EVERY = 12  # occurrences of a call up to which each of them fails in turn
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ class Case:
         self.root = ftd.root if share == "" else ftd.dir / share
         self.where, self.path = f"{'/' + share if share else ''}/{self.name}", self.root / self.name
         scenes.furnish(self.path)
-        self.said = len(ftd.errors)
+        self.said, self.cut = len(ftd.errors), scene is scenes.upload_kept_cut
         until(lambda: not ftd.sessions(), 5, "the end of other sessions")
         self.client = ftd.client(timeout=3)
         self.client.ask({"opt": "stat", "filename": "/"})  # the first request makes the session
@@ -58,6 +55,8 @@ class Case:
             return None
         except TimeoutError:
             return scenes.Outcome(wrong="no answer comes")
+        if self.cut:
+            until(lambda: gone(self.pid), 5, "the session's end")
         return scene.outcome
 
     def settle(self):
@@ -78,28 +77,13 @@ class Case:
             [p for p in (self.root / ".ftd/uploads").glob("*") if not p.name.endswith(".rec")]
 
 
-def occurrences(n):
-    if FULL and n <= EVERY:
-        return range(1, n + 1)
-    return sorted({1, (n + 2) // 2, n} if FULL else {1, n})
-
-
-def all_cases(made):
-    """(call, error, occurrence), those of different calls in turn, so that a few are of many."""
-    each = [[(call, error, at) for at in occurrences(n) for error in ERRNOS.get(call, OTHER)]
-            for call, n in sorted(made.items())]
-    found = []
-    for i in range(max(map(len, each))):
-        found += [cases[i * 7 % len(cases)] if not FULL else cases[i] for cases in each if i < len(cases)]
-    return found
-
-
 def chosen(ftd, scene, share):
     case = Case(ftd, scene, share)
     outcomes = []  # of the scene as it is without failures
     with case.client:  # strace may not be attached here
         made = calls_made(case.pid, lambda: outcomes.append(case.act()))
     assert outcomes[0] is not None and not outcomes[0].codes and not outcomes[0].wrong, outcomes
+    assert gone_on_with(case, outcomes[0]) == ""
     case.done()
     cases = all_cases(made)
     if FULL:
@@ -149,16 +133,19 @@ def goes_on(case, before):
     return "" if again["status"] == "ok" else f"the session does not go on: {again}"
 
 
-def gone_on_with(case):
-    """An upload that was left unfinished is finished by the next who wants to. '' or what is wrong."""
+def gone_on_with(case, outcome):
+    """An upload that was left unfinished is finished by the next who wants to, from what it was told to hold. '' or
+    what is wrong."""
     leaf = scenes.UNFINISHED.get(case.scene)
     if leaf is None:
         return ""
     try:
         with case.ftd.client() as client:
-            resumable.resume(client, f"{case.where}/{leaf}", scenes.PARTS, mtime_ns=scenes.MTIME)
+            _, begun = resumable.resume(client, f"{case.where}/{leaf}", scenes.PARTS, mtime_ns=scenes.MTIME)
     except AssertionError as refused:
         return f"the upload cannot be gone on with: {refused}"
+    if outcome is not None and not resumable.covered(outcome.held, begun["ranges"]):
+        return f"{outcome.held} was told to be held, and {begun['ranges']} is"
     return "" if scenes.content(case.path / leaf) == scenes.PARTS else "what was gone on with is not whole"
 
 
@@ -170,13 +157,13 @@ def run_case(ftd, scene, share, fault):
         outcome = case.act()
         case.settle()
     why = complaint(case, outcome, call, error)
-    if not why and outcome is not None:
+    if not why and outcome is not None and not case.cut:
         why = goes_on(case, before)
     if not why and outcome is not None and not recorded_soon(ftd, case, outcome.codes):
         why = f"the log does not tell of {outcome.codes}"
     case.client.close()
     until(lambda: gone(case.pid), 5, f"the session's end after {fault}")
-    finished = gone_on_with(case)
+    finished = gone_on_with(case, outcome)
     why = why or finished or leftover(case)
     case.done()
     return f"{scene.__name__} {share or '/'} {call}:{error}@{occurrence}: {why}" if why else ""

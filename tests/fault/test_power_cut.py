@@ -17,11 +17,11 @@ import wire
 from books import Books, lost, state, state_of
 from harness import SCRATCH, until
 from invariants import all_expires, uploads
-from resumable import MIB, ok
+from resumable import MIB, covered, ok
 
 FULL = os.environ.get("FTD_FULL") == "1"
 SEED = int(os.environ.get("FTD_SEED") or random.randrange(1 << 32))
-CUTS = 25 if FULL else 2  # for each file system and each kind of durability
+CUTS = 25 if FULL else 3  # for each file system and each kind of durability
 PAUSE = 1.0  # s, at most, between two cuts
 
 
@@ -144,10 +144,6 @@ WORK = (small_in_groups, large, replace_and_rename, tree, in_parts)
 
 
 # --- what is found after a cut
-
-def covered(wanted, ranges):
-    return all(any(first <= a and b <= last for first, last in ranges) for a, b in wanted)
-
 
 def resume(ftd, partial, held):
     """It goes on from what was acknowledged, of which every byte is right. '' or what is wrong."""
