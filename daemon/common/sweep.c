@@ -65,6 +65,8 @@ follow_note(const struct sweep *s, const struct staged_id *id, int staging, cons
 	if (fd < 0)
 		return fd;
 	dir = staged_follow(s->root, fd);
+	if (dir < 0 && dir != -ENOENT)
+		return dir; /* without the note nobody would find the file */
 	if (dir >= 0) {
 		r = remove_unused(s, id, dir, staged_name_elsewhere(id, name));
 		if (r < 0 && r != -ENOENT)
