@@ -89,6 +89,13 @@ consider(const struct sweep *s, int staging, const char *name)
 	return 0;
 }
 
+/* In use, gone meanwhile, or of another uid, whose sessions sweep it: as it should be. */
+static bool
+is_somebodys(int r)
+{
+	return r == -EAGAIN || r == -EBUSY || r == -ENOENT || r == -EINVAL || r == -EACCES;
+}
+
 int
 sweep_share(int root, sweep_release release, size_t *removed)
 {
@@ -96,7 +103,7 @@ sweep_share(int root, sweep_release release, size_t *removed)
 	auto_close int staging = reserved_open(root, RESERVED_STAGING);
 	auto_dir DIR *dir = NULL;
 	const struct dirent *e;
-	int r;
+	int r, error = 0;
 
 	if (staging < 0)
 		return staging == -ENOENT ? 0 : staging;
@@ -105,11 +112,8 @@ sweep_share(int root, sweep_release release, size_t *removed)
 		return -errno;
 	for (errno = 0; (e = readdir(dir)) != NULL; errno = 0) {
 		r = consider(&s, staging, e->d_name);
-		/* in use, gone meanwhile, or of another uid, whose sessions sweep it: as it should
-		 * be */
-		if (r < 0 && r != -EAGAIN && r != -EBUSY && r != -ENOENT && r != -EINVAL &&
-		    r != -EACCES)
-			return r;
+		if (error == 0 && r < 0 && !is_somebodys(r))
+			error = r; /* the others are none the worse for it */
 	}
-	return -errno;
+	return errno != 0 ? -errno : error;
 }

@@ -147,19 +147,25 @@ attend(void)
 }
 
 static void
+tell(const char *what, unsigned share, int r)
+{
+	if (r < 0)
+		rolelog(4, "keeper: cannot look through the %s of %s: %s", what,
+			config->shares[share].root, strerror(-r));
+}
+
+static void
 sweep_all(void)
 {
 	size_t removed = 0, expired = 0;
-	int r;
 
 	for (unsigned i = 0; i < config->n_shares && !attend(); i++) {
-		r = roots[i] < 0 ? 0 : sweep_share(roots[i], ledgers_release, &removed);
-		if (r == 0 && roots[i] >= 0)
-			r = partial_expire(roots[i], now_ns(), config->uploads_keep,
-					   ledgers_release, &expired);
-		if (r < 0)
-			rolelog(4, "keeper: cannot look through the staging of %s: %s",
-				config->shares[i].root, strerror(-r));
+		if (roots[i] < 0)
+			continue;
+		tell("staging", i, sweep_share(roots[i], ledgers_release, &removed));
+		tell("unfinished uploads", i,
+		     partial_expire(roots[i], now_ns(), config->uploads_keep, ledgers_release,
+				    &expired));
 	}
 	count_reclaim(config, roots);
 	if (removed > 0)
