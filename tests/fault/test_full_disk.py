@@ -1,16 +1,17 @@
-"""A share that is full, of blocks or of files, at every stage of what clients do: one page or one file more is free each
-time, until all goes well. The client is told disk_full, nothing half is published, nothing is left, the session goes on;
-and where there is room again, the same request or the same upload ends well."""
+"""A share that is full, of blocks or of files, or at the end of a quota that the kernel holds, at every stage of what
+clients do: one page or one file more is free each time, until all goes well. The client is told disk_full or
+quota_exceeded, nothing half is published, nothing is left, the session goes on; and where there is room again, the same
+request or the same upload ends well."""
 import os
-import subprocess
 
 import pytest
 
 import resumable
+import small
 import wire
 from harness import until
+from small import PAGE
 
-PAGE = 4096
 KIB64, MIB = 64 << 10, 1 << 20
 OLD = b"what was there before\n" * 300
 NEW = resumable.content(3 * PAGE + 17)
@@ -18,60 +19,26 @@ LARGE = resumable.content(5 * KIB64 + 17)
 FULL = os.environ.get("FTD_FULL") == "1"
 STEPS = 14  # pages or files that are free: all goes well with the last of them, whatever is done
 UNITS = ("pages", "files")
+KINDS = {"plain": (small.on_tmpfs, {}, None), "counted": (small.on_tmpfs, {"quota": "100M"}, None),
+         "ext4": (small.on_ext4, {}, small.USER), "btrfs": (small.on_btrfs, {}, small.USER)}
 
 
-class Small:
-    """A file system of a few megabytes and a few files, in memory."""
-
-    def __init__(self, root):
-        self.root, self.filler, self.files = root, root / ".filler", []
-
-    def fill(self, unit, n):
-        """Leaves so much free."""
-        self.empty()
-        if unit == "files":
-            for i in range(self.free("files") - n):
-                self.files.append(self.root / f".filler{i}")
-                self.files[-1].touch()
-            return
-        self.filler.touch()
-        with open(self.filler, "wb") as out:
-            os.posix_fallocate(out.fileno(), 0, max(self.free("pages") - n, 0) * PAGE)
-        assert self.free("pages") == n
-
-    def free(self, unit):
-        st = os.statvfs(self.root)
-        return st.f_bavail * st.f_frsize // PAGE if unit == "pages" else st.f_favail
-
-    def empty(self):
-        self.filler.unlink(missing_ok=True)
-        while self.files:
-            self.files.pop().unlink()
-
-
-@pytest.fixture(scope="module", params=["plain", "counted"])
-def served(request, make_shared_ftd, tmp_path_factory):
-    """A daemon whose share is small, without and with a quota."""
-    root = tmp_path_factory.mktemp("small")
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16M,nr_inodes=200,mode=0755", "none", root],
-                          capture_output=True, check=False)
-    if made.returncode != 0:
-        pytest.skip("file systems cannot be mounted here")
-    try:
-        how = {"quota": "100M"} if request.param == "counted" else {}
-        ftd = make_shared_ftd({"limits": {"free_space": "0"}}, share={"root": str(root), "durability": "full", **how},
-                              start=False)
-        ftd.root = root
+@pytest.fixture(scope="module", params=KINDS)
+def served(request, make_shared_ftd):
+    """A daemon whose share is small, without and with a quota of ours; or has one of the kernel's."""
+    make, how, user = KINDS[request.param]
+    with small.place(make) as place:
+        ftd = make_shared_ftd({"limits": {"free_space": "0"}},
+                              share={"root": str(place.root), "durability": "full", **how}, user=user, start=False)
+        ftd.root = place.root
         ftd.start()
-        yield ftd, Small(root)
+        yield ftd, place
         ftd.stop()
-    finally:
-        subprocess.run(["umount", "-l", root], check=False)
 
 
 # --- what is done: each returns the last answer, and after "ok" looks at what must be there
 
-def small(client, root):
+def new(client, root):
     return client.put("/new", NEW), {"new": NEW}
 
 
@@ -118,7 +85,7 @@ def elsewhere(client, root):
     return client.put("/setgid/new", NEW), {"setgid/new": NEW}
 
 
-WORK = (small, replaced, group, large, pieces, parents, mkdir, copied, elsewhere)
+WORK = (new, replaced, group, large, pieces, parents, mkdir, copied, elsewhere)
 
 
 def visible(root):
@@ -133,6 +100,7 @@ def clear(client, root):
             client.ask({"opt": "remove", "filename": f"/{path.name}", "recursive": True})
     assert client.put("/old", OLD)["status"] == "ok"
     (root / "setgid").mkdir()
+    os.chown(root / "setgid", root.stat().st_uid, root.stat().st_gid)
     (root / "setgid").chmod(0o2755)
 
 
@@ -140,8 +108,8 @@ def nothing_is_left(ftd):
     until(lambda: not ftd.staged(), 5, "the end of staging files")
 
 
-def judge(ftd, answer, good, n):
-    assert answer["status"] == "ok" or answer["code"] == "disk_full", (n, answer)
+def judge(ftd, disk, answer, good, n):
+    assert answer["status"] == "ok" or answer["code"] == disk.code, (n, answer)
     found = visible(ftd.root)
     for name, content in found.items():
         assert content in (good.get(name), OLD if name == "old" else None), f"{name} with {n} free"
@@ -154,25 +122,27 @@ def judge(ftd, answer, good, n):
 @pytest.mark.parametrize("work", WORK, ids=lambda work: work.__name__)
 def test_every_stage(served, work, unit):
     ftd, disk = served
+    if unit not in disk.units:
+        pytest.skip("there is no such quota")
     codes = []
     with ftd.client() as client:
-        long = unit == "pages" and work in (large, pieces)
+        long = unit == "pages" and (work in (large, pieces) or disk.slow)
         for n in range(0, 90 if long else STEPS, 4 if long and not FULL else 1):
             clear(client, ftd.root)
             disk.fill(unit, n)
             said = len(ftd.errors)
             answer, good = work(client, ftd.root)
-            judge(ftd, answer, good, n)
+            judge(ftd, disk, answer, good, n)
             codes.append(answer.get("code", "ok"))
             disk.empty()
             if codes[-1] == "ok":
                 break
-            until(lambda: "disk_full" in ftd.errors[said:], 2, "the record in the log")
+            until(lambda: disk.code in ftd.errors[said:], 2, "the record in the log")
             answer, good = work(client, ftd.root)
             assert answer["status"] == "ok", answer
-            judge(ftd, answer, good, n)
+            judge(ftd, disk, answer, good, n)
         clear(client, ftd.root)
-    assert codes[-1] == "ok" and (codes[0] == "disk_full" or (unit, work) == ("pages", mkdir)), codes
+    assert codes[-1] == "ok" and (codes[0] == disk.code or (unit, work) == ("pages", mkdir)), codes
 
 
 # --- resumable uploads
@@ -192,38 +162,56 @@ def all_that_goes(client, begun, data, step):
     return resumable.end(client, begun["upload"], data)
 
 
+def in_parts(client, name, size, data):
+    """The answer of upload-begin, and of what came last."""
+    begun = resumable.begin(client, name, size, mtime_ns=1)
+    return begun, all_that_goes(client, begun, data, KIB64) if begun["status"] == "ok" else begun
+
+
+def with_keep(client, name, size, data):
+    """In one request; and what was refused is gone on with where there is no more room than before."""
+    request = {"opt": "upload", "filename": name, "filesize": size, "mtime_ns": 1, "keep": True}
+    if size is None:
+        pieces = [data[at:at + KIB64] for at in range(0, len(data), KIB64)]
+        answer = client.put_pieces(request, pieces, {"digest": wire.digest(data)})
+    else:
+        answer = client.ask(request, data)
+    if answer["status"] == "ok":
+        return answer, answer
+    begun, again = in_parts(client, name, size, data)
+    return begun, answer if again["status"] != "ok" else again
+
+
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 @pytest.mark.parametrize("unit", UNITS)
-def test_an_upload_is_resumed(served, unit, known):
+@pytest.mark.parametrize("way", [in_parts, with_keep], ids=lambda way: way.__name__)
+def test_an_upload_is_resumed(served, way, unit, known):
     """What is held stays held and true; with room again the same upload goes on."""
     ftd, disk = served
+    if unit not in disk.units:
+        pytest.skip("there is no such quota")
     data, codes, kept = LARGE, [], 0
+    size = len(data) if known else None
     with ftd.client() as client:
         clear(client, ftd.root)
         for n in range(0, 100, 1 if unit == "files" else 3):
             name = f"/{unit}{known}{n}"
             disk.fill(unit, n)
             before = uploads(ftd)
-            begun = answer = resumable.begin(client, name, len(data) if known else None, mtime_ns=1)
-            if answer["status"] == "ok":
-                answer = all_that_goes(client, begun, data, KIB64)
+            begun, answer = way(client, name, size, data)
             codes.append(answer.get("code", "ok"))
-            assert codes[-1] in ("ok", "disk_full"), answer
+            assert codes[-1] in ("ok", disk.code), answer
             assert (codes[-1] == "ok") == (ftd.root / name[1:]).exists()
+            assert begun["status"] == "ok" or uploads(ftd) == before or way is with_keep
             disk.empty()
-            if codes[-1] == "ok":
-                client.ask({"opt": "remove", "filename": name})
-                break
-            if begun["status"] == "ok":
-                status = resumable.ok(client.ask({"opt": "upload-status", "upload": begun["upload"]}))
-                kept += sum(end - first for first, end in status["ranges"])
-                answer = all_that_goes(client, {**begun, "ranges": status["ranges"]}, data, KIB64)
-                assert answer["status"] == "ok", answer
-            else:
-                assert uploads(ftd) == before
-                resumable.resume(client, name, data, mtime_ns=1)
-            assert (ftd.root / name[1:]).read_bytes() == data
+            if codes[-1] != "ok":
+                begun = resumable.ok(resumable.begin(client, name, size, mtime_ns=1))
+                kept += sum(end - first for first, end in begun["ranges"])
+                resumable.ok(all_that_goes(client, begun, data, KIB64))
+                assert (ftd.root / name[1:]).read_bytes() == data
             client.ask({"opt": "remove", "filename": name})
-    assert codes[0] == "disk_full" and codes[-1] == "ok"
+            if codes[-1] == "ok":
+                break
+    assert codes[0] == disk.code and codes[-1] == "ok"
     assert kept > 0 or known or unit == "files"
     assert not [name for name in uploads(ftd) if not name.endswith(".rec")]

@@ -16,6 +16,7 @@ TESTS = {
     "system/test_ft_tls.py": "travel or vouches or another_certificate or client_can",
     "system/test_digests.py": "test",
     "system/test_run_as.py": "test",
+    "fault/test_full_disk.py": "ext4",
     "hostile/test_taken_gate.py": SANDBOX,
     "hostile/test_taken_session.py": SANDBOX,
     **dict.fromkeys((
