@@ -99,9 +99,10 @@ held(struct session *s, const struct request *rq, struct transfer *t)
 
 	if (r == 0)
 		r = stopped(s, t);
-	if (r == 0 && t->watch != NULL)
-		r = t->watch->look(t->watch->userdata);
-	return r < 0 && t->watch != NULL && r <= -FTD_E_BASE ? refused(t, r, NULL) : r;
+	if (r != 0 || t->watch == NULL)
+		return r;
+	r = t->watch->look(t->watch->userdata);
+	return r < 0 ? refused(t, r, NULL) : 0;
 }
 
 /* ---- waiting, where somebody watches */
