@@ -196,12 +196,15 @@ partial_load(struct partial *p)
 {
 	static struct record_state other; /* too large for a stack */
 	uint8_t data[RECORD_SLOT];
+	int r;
 
 	forget(p);
 	p->slot = 1;
 	for (unsigned i = 0; i < 2; i++) {
-		if (read_at(p->record, data, sizeof(data), slot_at(i)) < 0 ||
-		    record_read_slot(data, &other) < 0 || !fits(p, &other) ||
+		r = read_at(p->record, data, sizeof(data), slot_at(i));
+		if (r < 0 && r != -EBADMSG)
+			return r; /* what is held is not forgotten for that */
+		if (r < 0 || record_read_slot(data, &other) < 0 || !fits(p, &other) ||
 		    other.sequence <= p->state.sequence)
 			continue;
 		p->state = other;

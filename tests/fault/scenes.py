@@ -144,6 +144,7 @@ def part(s, begun, first, last):
     answer = resumable.part(s.client, begun["upload"], first, PARTS[first:last])
     if not s.took(answer):
         return False
+    s.expect(resumable.covered(s.outcome.held, answer["ranges"]), "what was told to be held is not any more")
     s.outcome.held = answer["ranges"]
     return True
 
