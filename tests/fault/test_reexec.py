@@ -13,6 +13,7 @@ import wire
 from accounts import login, make_privileged, needs_root, session_of, uids, who_has_what
 from harness import PATIENCE, children, descriptors, name_of, until
 from injection import Strace, needs_strace
+from invariants import HELPERS
 from moving import MB, Download, Upload, no_ghosts, some_of_each
 from resumable import begin, finish, ok, part
 
@@ -178,9 +179,6 @@ def test_lost_and_replaced(own):
 
 
 # --- the check was good, and yet it cannot be done
-
-HELPERS = {"ftd-gatehouse", "ftd-sessionhous", "ftd-keeper", "ftd-beacon"}
-
 
 def failing(own, *faults):
     """System calls of the supervisor alone: the check, a child of it, is not touched."""
