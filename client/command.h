@@ -30,7 +30,7 @@ struct command {
 	const char *name;
 	command_fn run;
 	int min, max; /* operands */
-	uint32_t options;
+	uint64_t options;
 	const char *operands; /* NULL: not for people */
 	const char *help;
 };

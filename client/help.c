@@ -23,7 +23,7 @@ show_command(const struct command *command)
 	(void)printf("usage: ft %s [OPTION...] %s\n%s\n\n", command->name, command->operands,
 		     command->help);
 	for (unsigned i = 0; i < OPTION_COUNT; i++)
-		if (command->options & UINT32_C(1) << i)
+		if (command->options & UINT64_C(1) << i)
 			show_option(&option_rows[i]);
 }
 
@@ -86,7 +86,7 @@ command_complete(struct client *c, int argc, char **argv)
 	if (command == NULL || argv[argc - 1][0] != '-')
 		return 0;
 	for (unsigned i = 0; i < OPTION_COUNT; i++)
-		if (command->options & UINT32_C(1) << i)
+		if (command->options & UINT64_C(1) << i)
 			offer(argv[argc - 1], "--", option_rows[i].word);
 	return 0;
 }

@@ -16,7 +16,7 @@ const struct option_row option_rows[OPTION_COUNT] = {
 #undef OPTION
 };
 
-_Static_assert((int)OPTION_COUNT <= 32, "options_given has 32 bits");
+_Static_assert((int)OPTION_COUNT <= 64, "options.given has 64 bits");
 
 /* Values that getopt_long() gives back: rows without a letter lie above all characters. */
 enum { VALUE_BASE = 256 };
@@ -29,7 +29,7 @@ value_of(unsigned row)
 
 /* Both spellings of the allowed rows, as getopt_long() wants them. */
 static void
-build(uint32_t allowed, struct option *words, char *letters)
+build(uint64_t allowed, struct option *words, char *letters)
 {
 	size_t n = 0;
 
@@ -37,7 +37,7 @@ build(uint32_t allowed, struct option *words, char *letters)
 	for (unsigned i = 0; i < OPTION_COUNT; i++) {
 		const struct option_row *row = &option_rows[i];
 
-		if (!(allowed & UINT32_C(1) << i))
+		if (!(allowed & UINT64_C(1) << i))
 			continue;
 		words[n++] = (struct option){ .name = row->word,
 					      .has_arg = row->argument != NULL ? required_argument
@@ -54,12 +54,12 @@ build(uint32_t allowed, struct option *words, char *letters)
 }
 
 static int
-row_of(int value, uint32_t allowed)
+row_of(int value, uint64_t allowed)
 {
 	if (value >= VALUE_BASE)
 		return value - VALUE_BASE;
 	for (unsigned i = 0; i < OPTION_COUNT; i++)
-		if (allowed & UINT32_C(1) << i && option_rows[i].letter == value)
+		if (allowed & UINT64_C(1) << i && option_rows[i].letter == value)
 			return (int)i;
 	return -1;
 }
@@ -177,14 +177,14 @@ take(struct options *o, int row, const char *text)
 
 /* What getopt_long() could not use: the nearest word helps people who mistyped it. */
 static void
-explain_unknown(const char *word, uint32_t allowed, char *why)
+explain_unknown(const char *word, uint64_t allowed, char *why)
 {
 	const char *names[OPTION_COUNT], *nearest = NULL;
 	char shown[80];
 	size_t n = 0;
 
 	for (unsigned i = 0; i < OPTION_COUNT; i++)
-		if (allowed & UINT32_C(1) << i)
+		if (allowed & UINT64_C(1) << i)
 			names[n++] = option_rows[i].word;
 	if (strncmp(word, "--", 2) == 0)
 		nearest = text_nearest(word + 2, names, n);
@@ -222,7 +222,7 @@ check_tls(const struct options *o, char *why)
 }
 
 int
-options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char *why)
+options_parse(int argc, char **argv, uint64_t allowed, struct options *ret, char *why)
 {
 	struct option words[OPTION_COUNT + 1];
 	char letters[2 * OPTION_COUNT + 2];
@@ -250,7 +250,7 @@ options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char
 			explain_value(row, optarg, why);
 			return -EINVAL;
 		}
-		o.given |= UINT32_C(1) << row;
+		o.given |= UINT64_C(1) << row;
 	}
 	if (check_tls(&o, why) < 0)
 		return -EINVAL;
@@ -259,7 +259,7 @@ options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char
 }
 
 bool
-options_has(const struct options *o, uint32_t bits)
+options_has(const struct options *o, uint64_t bits)
 {
 	return (o->given & bits) != 0;
 }

@@ -23,7 +23,7 @@ struct option_row {
 };
 extern const struct option_row option_rows[OPTION_COUNT];
 
-#define OPTION_BIT(stem) (UINT32_C(1) << OPTION_##stem)
+#define OPTION_BIT(stem) (UINT64_C(1) << OPTION_##stem)
 
 enum if_exists {
 	IF_EXISTS_UNSAID,
@@ -35,7 +35,7 @@ enum if_exists {
 enum { OPTIONS_GLOBS_MAX = 64, OPTIONS_CONNECTIONS_MAX = 32, OPTIONS_WHY_MAX = 200 };
 
 struct options {
-	uint32_t given; /* OPTION_BIT of each row that was there */
+	uint64_t given; /* OPTION_BIT of each row that was there */
 	enum if_exists if_exists;
 	enum digest_algorithm digest;
 	uint64_t limit;        /* bytes a second; NUM_UNLIMITED */
@@ -52,10 +52,10 @@ struct options {
 
 /* Reads argv[1..), argv[0] being the command's name; operands are moved to the end. allowed:
  * OPTION_BITs. Index of the first operand, or -EINVAL with a sentence in why (OPTIONS_WHY_MAX). */
-int options_parse(int argc, char **argv, uint32_t allowed, struct options *ret, char *why);
+int options_parse(int argc, char **argv, uint64_t allowed, struct options *ret, char *why);
 
 /* Whether one of the bits is among those given. */
-bool options_has(const struct options *o, uint32_t bits);
+bool options_has(const struct options *o, uint64_t bits);
 
 /* Whether TLS is said, or meant by what is said. */
 bool options_want_tls(const struct options *o);

@@ -8,11 +8,11 @@
 #include "tests/unit/unit.h"
 
 enum { WORDS_MAX = 8 };
-static const uint32_t all = UINT32_MAX & ~OPTION_BIT(below);
+static const uint64_t all = UINT64_MAX & ~OPTION_BIT(below);
 
 /* Parses words (ended by NULL) behind a command's name. */
 static int
-parse(const char *const *words, uint32_t allowed, struct options *ret, char *why, char **argv)
+parse(const char *const *words, uint64_t allowed, struct options *ret, char *why, char **argv)
 {
 	static char storage[WORDS_MAX][64];
 	int argc = 0;
