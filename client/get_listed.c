@@ -5,11 +5,12 @@
 #include <sys/stat.h>
 
 #include "client/get.h"
+#include "client/listing.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
-enum { PAGE = 1000, AHEAD_MAX = 256, SMALL = 1 << 20, AFTER_MAX = 32 << 10 };
+enum { AHEAD_MAX = 256, SMALL = 1 << 20 };
 
 /* A directory fetched file by file, a page of the listing at a time. Small files are asked for
  * ahead. */
@@ -18,28 +19,11 @@ struct listed {
 	const struct url *url;
 	struct get_place *place;
 	bool changed_only;
-	json_t *page;         /* entries, at most PAGE */
-	uint64_t asked[PAGE]; /* ids of requests sent for them; 0: none */
-	size_t next;          /* the first that has not been thought of */
-	uint64_t connection;  /* over which they were sent */
-	char after[AFTER_MAX + 1];
+	struct listing listing;
+	uint64_t asked[LISTING_PAGE]; /* ids of requests sent for the page; 0: none */
+	size_t next;                  /* the first that has not been thought of */
+	uint64_t connection;          /* over which they were sent */
 };
-
-/* Nothing above it is excluded, and it is wanted itself. */
-static bool
-wanted(const struct options *o, char *path, bool directory)
-{
-	for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
-		bool inside;
-
-		*slash = '\0';
-		inside = options_wants(o, path, true);
-		*slash = '/';
-		if (!inside)
-			return false;
-	}
-	return options_wants(o, path, directory);
-}
 
 /* Same size, same time to the nanosecond: fetched before the connection was lost. */
 static bool
@@ -70,7 +54,8 @@ foresee(struct listed *l, const struct entry *e, struct url *ret_url)
 
 	if (e->type != ENTRY_FILE || e->code.data != NULL)
 		return 0;
-	dir = path_from_wire(e->name.data, e->name.len, path) < 0 || !wanted(o, path, false)
+	dir = path_from_wire(e->name.data, e->name.len, path) < 0 ||
+		      !options_wants_below(o, path, false)
 		  ? -1
 		  : get_place_parent(l->place, &e->name, path, &leaf);
 	if (dir < 0 || (l->changed_only && is_there(dir, leaf, e)))
@@ -100,9 +85,9 @@ ask_ahead(struct listed *l, size_t i)
 		l->next = i;
 		g->ahead = 0;
 	}
-	while (session->open && r >= 0 && l->next < json_array_size(l->page) &&
+	while (session->open && r >= 0 && l->next < json_array_size(l->listing.page) &&
 	       g->ahead < AHEAD_MAX) {
-		if (entry_decode(json_array_get(l->page, l->next), &e) < 0)
+		if (entry_decode(json_array_get(l->listing.page, l->next), &e) < 0)
 			return;
 		r = foresee(l, &e, &url);
 		entry_done(&e);
@@ -161,34 +146,23 @@ tell(struct listed *l, const char *shown, int r)
 	report_failure(&l->get->client->report, shown, &f);
 }
 
-/* What the server could not read stands in the listing with a code. */
-static void
-tell_code(struct listed *l, const char *shown, const struct entry *e)
-{
-	struct answer refusal = { .code = e->code };
-	struct failure f;
-
-	(void)failure_server(&f, &refusal);
-	report_failure(&l->get->client->report, shown, &f);
-}
-
 /* 0, or 1 when all is over. */
 static int
 get_entry(struct listed *l, const struct entry *e, uint64_t asked)
 {
 	const struct options *o = &l->get->client->options;
-	char shown[2 * PATH_BYTES_MAX], path[PATH_BYTES_MAX + 1];
+	char shown[LISTING_NAME_MAX], path[PATH_BYTES_MAX + 1];
+	struct failure f;
 	int r;
 
-	(void)snprintf(shown, sizeof(shown), "%s/%.*s", l->place->name,
-		       e->name.data != NULL ? (int)e->name.len : 0,
-		       e->name.data != NULL ? e->name.data : "");
+	(void)listing_name(shown, l->place->name, e);
 	(void)snprintf(path, sizeof(path), "%.*s", e->name.data != NULL ? (int)e->name.len : 0,
 		       e->name.data != NULL ? e->name.data : "");
-	if (!wanted(o, path, e->type == ENTRY_DIR))
+	if (!options_wants_below(o, path, e->type == ENTRY_DIR))
 		return 0;
 	if (e->code.data != NULL) {
-		tell_code(l, shown, e);
+		listing_refusal(e, &f);
+		report_failure(&l->get->client->report, shown, &f);
 		return 0;
 	}
 	if (e->type == ENTRY_DIR) {
@@ -214,13 +188,12 @@ get_page(struct listed *l)
 	int r = 0;
 
 	l->next = 0;
-	for (size_t i = 0; r == 0 && i < json_array_size(l->page); i++) {
+	for (size_t i = 0; r == 0 && i < json_array_size(l->listing.page); i++) {
 		struct failure f;
 		struct entry e;
 
 		ask_ahead(l, i);
-		if (entry_decode(json_array_get(l->page, i), &e) < 0) {
-			(void)failure_protocol(&f, "a listing has something that is no entry");
+		if (listing_entry(&l->listing, i, &e, &f) < 0) {
 			report_failure(&l->get->client->report, l->place->name, &f);
 			return 1;
 		}
@@ -230,95 +203,24 @@ get_page(struct listed *l)
 	return r;
 }
 
-/* Adds the entries of one frame to the page. */
-static int
-take_frame(struct listed *l, const struct answer *a, struct failure *f)
-{
-	json_t *entries = json_object_get(a->object, "entries");
-
-	if (!json_is_array(entries) || json_array_size(l->page) + json_array_size(entries) > PAGE)
-		return failure_protocol(f, "a listing is not what was asked for");
-	if (json_array_extend(l->page, entries) < 0)
-		return failure_connection(f, -ENOMEM);
-	if (a->after.data != NULL && a->after.len > AFTER_MAX)
-		return failure_protocol(f, "a listing cannot be continued");
-	l->after[0] = '\0';
-	if (a->after.data != NULL) {
-		memcpy(l->after, a->after.data, a->after.len);
-		l->after[a->after.len] = '\0';
-	}
-	return 0;
-}
-
-static int
-ask_page(struct listed *l, struct failure *f)
-{
-	struct session *session = &l->get->client->session;
-	json_t *rq = session_request("list", l->url);
-	struct answer a;
-	bool more = true;
-	int r;
-
-	if (rq != NULL) {
-		(void)json_object_set_new(rq, "recursive", json_true());
-		(void)json_object_set_new(rq, "limit", json_integer(PAGE));
-		if (l->after[0] != '\0')
-			(void)json_object_set_new(rq, "after", json_string(l->after));
-	}
-	r = session_send(session, rq, f);
-	while (r == 0 && more) {
-		r = session_receive_for(session, session->last_id, &a, f);
-		if (r < 0)
-			return r;
-		more = a.more;
-		r = take_frame(l, &a, f);
-		answer_done(&a);
-	}
-	return r;
-}
-
-/* The next page, over a new connection if need be. */
-static int
-next_page(struct listed *l, struct failure *f)
-{
-	struct session *session = &l->get->client->session;
-	char after[AFTER_MAX + 1];
-	int r;
-
-	memcpy(after, l->after, sizeof(after));
-	for (;;) {
-		(void)json_array_clear(l->page);
-		memcpy(l->after, after, sizeof(after));
-		r = session_open(session, l->url, f);
-		if (r == 0)
-			r = ask_page(l, f);
-		if (r == 0)
-			return 0;
-		if (f->scope != FAILURE_CONNECTION && !f->again)
-			return r;
-		r = session_again(session, f);
-		if (r < 0)
-			return r;
-	}
-}
-
 int
 get_listed(struct get *g, const struct url *url, struct get_place *place, bool changed_only)
 {
 	struct listed l = { .get = g, .url = url, .place = place, .changed_only = changed_only };
-	auto_json json_t *page = json_array();
 	struct failure f;
 	int r;
 
-	l.page = page;
-	do {
-		r = page != NULL ? next_page(&l, &f) : failure_connection(&f, -ENOMEM);
-		if (r < 0) {
-			report_failure(&g->client->report, place->name, &f);
-			return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
-		}
-		if (get_page(&l) > 0)
+	r = listing_init(&l.listing, g->client, url);
+	if (r < 0)
+		(void)failure_connection(&f, r);
+	while (r >= 0 && (r = listing_next(&l.listing, &f)) > 0)
+		if (get_page(&l) > 0) {
+			listing_done(&l.listing);
 			return -EPROTO;
-	} while (l.after[0] != '\0');
-	return 0;
+		}
+	listing_done(&l.listing);
+	if (r == 0)
+		return 0;
+	report_failure(&g->client->report, place->name, &f);
+	return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
 }

@@ -291,6 +291,21 @@ options_wants(const struct options *o, const char *path, bool directory)
 	return directory || o->n_include == 0 || matches(o->include, o->n_include, path);
 }
 
+bool
+options_wants_below(const struct options *o, char *path, bool directory)
+{
+	for (char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		bool inside;
+
+		*slash = '\0';
+		inside = options_wants(o, path, true);
+		*slash = '/';
+		if (!inside)
+			return false;
+	}
+	return options_wants(o, path, directory);
+}
+
 const char *
 options_if_exists(const struct options *o)
 {

@@ -64,5 +64,9 @@ bool options_want_tls(const struct options *o);
  * included. */
 bool options_wants(const struct options *o, const char *path, bool directory);
 
+/* The same of one that nobody has walked to: nothing above it is excluded either. path is written to,
+ * and as before in the end. */
+bool options_wants_below(const struct options *o, char *path, bool directory);
+
 /* The wire's word for --if-exists; NULL where nothing was said (skip is "fail"). */
 const char *options_if_exists(const struct options *o);
