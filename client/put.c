@@ -6,17 +6,10 @@
 #include "client/command.h"
 #include "client/hosts.h"
 #include "client/interrupt.h"
+#include "client/put_tree.h"
 #include "client/resume.h"
-#include "client/upload.h"
-#include "client/walk.h"
 #include "lib/err.h"
 #include "lib/own.h"
-
-/* A directory that was made there; it gets its times when all that is in it has been sent. */
-struct made {
-	char *path; /* below the source; owned */
-	struct stat st;
-};
 
 struct put {
 	struct client *client;
@@ -25,8 +18,6 @@ struct put {
 	bool into;  /* the target is a directory that the sources go into */
 	bool fresh; /* the target was not there before */
 	bool tree;  /* a directory was among the sources */
-	struct made *made;
-	size_t n_made, room;
 };
 
 /* ---- where things go ---- */
@@ -105,105 +96,64 @@ find_target(struct put *p, int n_sources, struct failure *f)
 
 /* ---- trees ---- */
 
-static int
-note_made(struct put *p, const char *path, const struct stat *st)
-{
-	struct made *more;
-	size_t room;
-
-	if (p->n_made == p->room) {
-		room = p->room > 0 ? 2 * p->room : 64;
-		more = reallocarray(p->made, room, sizeof(*more));
-		if (more == NULL)
-			return -ENOMEM;
-		p->made = more;
-		p->room = room;
-	}
-	p->made[p->n_made].path = strdup(path);
-	if (p->made[p->n_made].path == NULL)
-		return -ENOMEM;
-	p->made[p->n_made++].st = *st;
-	return 0;
-}
-
-static void
-forget_made(struct put *p)
-{
-	while (p->n_made > 0)
-		free(p->made[--p->n_made].path);
-}
-
 /* With --include only what holds a wanted file is made, by the upload itself. */
 static int
-put_directory(struct put *p, const struct upload_source *s, const char *path, const struct stat *st)
+put_directory(struct put_tree *t, const char *path, const struct stat *st)
 {
-	int r;
-
-	if (p->upload.parents)
-		return 0;
-	r = upload_put(&p->upload, UPLOAD_MKDIR, s, path, st);
-	return r < 0 ? r : note_made(p, path, st);
-}
-
-static void
-tell_local(struct put *p, const struct upload_source *s, const char *path, int error)
-{
-	char name[UPLOAD_NAME_MAX];
-	struct failure f;
-
-	(void)failure_set(&f, FAILURE_ITEM, STATUS_LOCAL, "local", "%s", err_text(error));
-	report_failure(&p->client->report, upload_name(name, s, path), &f);
+	return t->upload->parents ? 0 : put_tree_make(t, path, st);
 }
 
 static int
-put_walked(struct put *p, const struct upload_source *s, const struct walk_item *item)
+put_walked(struct put_tree *t, const struct walk_item *item)
 {
-	char name[UPLOAD_NAME_MAX];
+	struct report *report = &t->upload->client->report;
 
-	if (item->error < 0) {
-		tell_local(p, s, item->path, item->error);
-		return 0;
-	}
-	if (S_ISDIR(item->st.st_mode))
-		return put_directory(p, s, item->path, &item->st);
-	if (S_ISREG(item->st.st_mode))
-		return upload_put(&p->upload, UPLOAD_FILE, s, item->path, &item->st);
-	report_skipped(&p->client->report, upload_name(name, s, item->path),
-		       S_ISLNK(item->st.st_mode) ? "a symbolic link" : "no regular file");
+	if (item->error < 0)
+		put_tree_failed(report, t->source, item->path, item->error);
+	else if (S_ISDIR(item->st.st_mode))
+		return put_directory(t, item->path, &item->st);
+	else if (S_ISREG(item->st.st_mode))
+		return upload_put(t->upload, UPLOAD_FILE, t->source, item->path, &item->st);
+	else
+		put_tree_skipped(report, t->source, item);
 	return 0;
-}
-
-static void
-free_walk(struct walk **w)
-{
-	(void)walk_free(*w);
 }
 
 /* The source itself, then all below it, then the times of the directories. */
 static int
-put_tree(struct put *p, struct upload_source *s)
+put_all_of(struct put *p, struct put_tree *t)
 {
-	__attribute__((cleanup(free_walk))) struct walk *w = NULL;
+	auto_walk struct walk *w = NULL;
 	char leaf[PATH_COMPONENT_MAX + 1];
 	struct walk_item item;
 	struct stat st;
 	int r;
 
-	if (fstat(s->dir, &st) < 0)
+	if (fstat(t->source->dir, &st) < 0)
 		return -errno;
-	if (s->remote[0] != '\0' && leaf_of(s->name, leaf, sizeof(leaf)) != NULL &&
+	if (t->source->remote[0] != '\0' && leaf_of(t->source->name, leaf, sizeof(leaf)) != NULL &&
 	    leaf[0] != '\0') {
-		r = put_directory(p, s, "", &st);
+		r = put_directory(t, "", &st);
 		if (r < 0)
 			return r;
 	}
-	r = walk_new(s->dir, &p->client->options, &w);
+	r = walk_new(t->source->dir, &p->client->options, &w);
 	while (r >= 0 && (r = walk_next(w, &item)) > 0)
-		r = put_walked(p, s, &item);
-	for (size_t i = p->n_made; r == 0 && i > 0; i--) /* the deepest first */
-		r = upload_put(&p->upload, UPLOAD_SET, s, p->made[i - 1].path, &p->made[i - 1].st);
-	forget_made(p);
+		r = put_walked(t, &item);
+	for (size_t i = t->n_made; r == 0 && i > 0; i--) /* the deepest first */
+		r = put_tree_set(t, &t->made[i - 1]);
 	return r < 0 ? r : upload_settle(&p->upload);
+}
+
+static int
+put_tree(struct put *p, const struct upload_source *s)
+{
+	struct put_tree t = { .upload = &p->upload, .source = s };
+	int r;
+
+	r = put_all_of(p, &t);
+	put_tree_done(&t);
+	return r;
 }
 
 /* ---- sources ---- */
@@ -220,7 +170,7 @@ put_source(struct put *p, struct upload_source *s)
 	if (strcmp(s->name, "-") == 0)
 		return upload_put(&p->upload, UPLOAD_FILE, s, "", &nothing);
 	if (fstatat(AT_FDCWD, s->name, &st, 0) < 0) {
-		tell_local(p, s, "", -errno);
+		put_tree_failed(&p->client->report, s, "", -errno);
 		return 0;
 	}
 	if (!S_ISDIR(st.st_mode))
@@ -233,7 +183,7 @@ put_source(struct put *p, struct upload_source *s)
 	}
 	dir = openat(AT_FDCWD, s->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0) {
-		tell_local(p, s, "", -errno);
+		put_tree_failed(&p->client->report, s, "", -errno);
 		return 0;
 	}
 	p->tree = true;
@@ -251,7 +201,7 @@ scan(struct put *p, const struct upload_source *sources, int n)
 
 	progress_phase(&p->client->report.progress, "scanning");
 	for (int i = 0; i < n; i++) {
-		__attribute__((cleanup(free_walk))) struct walk *w = NULL;
+		auto_walk struct walk *w = NULL;
 		auto_close int dir = -1;
 		struct walk_item item;
 		struct stat st;
@@ -333,7 +283,6 @@ put_run(struct put *p, int n, char **names)
 	for (int i = 0; i < n; i++)
 		free(sources[i].remote);
 	free(sources);
-	free(p->made);
 	return r;
 }
 

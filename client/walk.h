@@ -22,6 +22,13 @@ struct walk_item {
 int walk_new(int root, const struct options *o, struct walk **ret);
 struct walk *walk_free(struct walk *w);
 
+static inline void
+walk_freep(struct walk **w)
+{
+	*w = walk_free(*w);
+}
+#define auto_walk __attribute__((cleanup(walk_freep)))
+
 /* 1: *ret is the next one, until the next call; 0: done; -ENOMEM. Directories come before what is
  * in them; links and devices come too. */
 int walk_next(struct walk *w, struct walk_item *ret);
