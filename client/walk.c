@@ -108,6 +108,31 @@ look(struct walk *w, const char *name, struct walk_item *item)
 	return options_wants(w->options, w->path, S_ISDIR(item->st.st_mode));
 }
 
+/* The directory w->at cannot be read, or not to its end. */
+static int
+broken(const struct walk *w, int error, struct walk_item *ret)
+{
+	*ret = (struct walk_item){ .path = w->at, .dir = -1, .error = error };
+	return 1;
+}
+
+/* 1: *ret is the next name in the directory; 0: it is at its end; negative: it cannot be read on.
+ */
+static int
+next_name(struct walk *w, const struct dirent **ret)
+{
+	int r;
+
+	errno = 0;
+	*ret = readdir(w->dir);
+	if (*ret != NULL)
+		return 1;
+	r = -errno;
+	(void)closedir(w->dir);
+	w->dir = NULL;
+	return r;
+}
+
 int
 walk_next(struct walk *w, struct walk_item *ret)
 {
@@ -119,18 +144,13 @@ walk_next(struct walk *w, struct walk_item *ret)
 			if (w->n_waiting == 0)
 				return 0;
 			r = enter(w);
-			if (r < 0) {
-				*ret = (struct walk_item){ .path = w->at, .dir = -1, .error = r };
-				return 1;
-			}
+			if (r < 0)
+				return broken(w, r, ret);
 		}
-		e = readdir(w->dir);
-		if (e == NULL) {
-			(void)closedir(w->dir);
-			w->dir = NULL;
-			continue;
-		}
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		r = next_name(w, &e);
+		if (r < 0)
+			return broken(w, r, ret);
+		if (r == 0 || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
 			continue;
 		if (look(w, e->d_name, ret) == 0)
 			continue;

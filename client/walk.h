@@ -15,7 +15,7 @@ struct walk_item {
 	const char *leaf; /* its last component */
 	int dir;          /* that holds the leaf (borrowed) */
 	struct stat st;
-	int error; /* negative: it cannot be read (path may be "", the start itself) */
+	int error; /* negative: it cannot be read, or not to its end (path may be "", the start) */
 };
 
 /* root is borrowed. What the options exclude is not shown nor entered. -ENOMEM. */

@@ -2,6 +2,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -256,6 +257,19 @@ def test_one_bad_file_does_not_stop_the_others(ftd, local):
     assert sorted(os.listdir(ftd.root / "t")) == ["a", "z"]
     assert ftd.ft("put", local / "missing", local / "t/a", ftd.url + "/", check=False).returncode == 15
     assert ftd.ft("put", local / "missing", f"{ftd.url}/x", check=False).returncode == 13
+
+
+def test_a_directory_that_cannot_be_read_to_its_end_is_told(ftd, local):
+    tree = local / "tree"
+    tree.mkdir()
+    (tree / "file").write_text("x")
+    traced = ["strace", "-qq", "-o", local / "trace", "-e", "trace=getdents64",
+              "-e", "inject=getdents64:error=EIO:when=2"]
+    if not shutil.which("strace") or harness.run(*traced, "true", check=False).returncode != 0:
+        pytest.skip("strace cannot be used here")
+    done = harness.run(*traced, harness.FT, "put", "-r", tree, f"{ftd.url}/tree", check=False)
+    assert done.returncode == 15 and "tree: Input/output error" in done.stderr, done
+    assert (ftd.root / "tree/file").read_text() == "x"
 
 
 def test_a_tree_skips_what_is_there(ftd, local):
