@@ -27,6 +27,7 @@ struct get {
 struct get_place {
 	int root;
 	const char *name;                     /* of root, for people */
+	bool look_only;                       /* makes no directories */
 	int parent;                           /* the directory opened last, -1 */
 	char parent_path[PATH_BYTES_MAX + 1]; /* its path below root */
 	struct get_dir *dirs;                 /* whose times are set at the end */
@@ -86,10 +87,19 @@ void get_ranges_done(struct get_ranges *x);
  * knows one. 0 or negative (f). */
 int get_verify(struct get_ranges *x, struct failure *f);
 
+struct listing;
+
+/* Looks at a page of a listing before anything of it is fetched: sets skip of each entry that is
+ * not to be fetched nor told. 0, or negative when all is over, told. */
+typedef int (*get_judge_fn)(void *userdata, const struct listing *l, bool *skip);
+
 /* All below url into the place. 0 or negative as above. */
 int get_tree(struct get *g, const struct url *url, struct get_place *place);
-/* changed_only: what has the size and time that the server tells is there already. */
-int get_listed(struct get *g, const struct url *url, struct get_place *place, bool changed_only);
+/* judge may be NULL. */
+int get_listed(struct get *g, const struct url *url, struct get_place *place, get_judge_fn judge,
+	       void *userdata);
+/* But what has the size and time that the server tells. */
+int get_rest(struct get *g, const struct url *url, struct get_place *place);
 
 /* The facts of an entry for part_publish(). */
 struct part_facts get_facts(const struct entry *e);

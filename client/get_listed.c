@@ -18,25 +18,12 @@ struct listed {
 	struct get *get;
 	const struct url *url;
 	struct get_place *place;
-	bool changed_only;
 	struct listing listing;
+	bool skip[LISTING_PAGE];      /* these are not fetched */
 	uint64_t asked[LISTING_PAGE]; /* ids of requests sent for the page; 0: none */
 	size_t next;                  /* the first that has not been thought of */
 	uint64_t connection;          /* over which they were sent */
 };
-
-/* Same size, same time to the nanosecond: fetched before the connection was lost. */
-static bool
-is_there(int dir, const char *leaf, const struct entry *e)
-{
-	struct stat st;
-
-	if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
-		return false;
-	return (uint64_t)st.st_size == e->filesize && e->has_mtime &&
-	       (int64_t)st.st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st.st_mtim.tv_nsec ==
-		   e->mtime_ns;
-}
 
 /* ---- ahead ---- */
 
@@ -58,7 +45,7 @@ foresee(struct listed *l, const struct entry *e, struct url *ret_url)
 		      !options_wants_below(o, path, false)
 		  ? -1
 		  : get_place_parent(l->place, &e->name, path, &leaf);
-	if (dir < 0 || (l->changed_only && is_there(dir, leaf, e)))
+	if (dir < 0)
 		return 0;
 	there = fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	if (there && (o->if_exists == IF_EXISTS_SKIP || o->if_exists == IF_EXISTS_FAIL))
@@ -89,7 +76,7 @@ ask_ahead(struct listed *l, size_t i)
 	       g->ahead < AHEAD_MAX) {
 		if (entry_decode(json_array_get(l->listing.page, l->next), &e) < 0)
 			return;
-		r = foresee(l, &e, &url);
+		r = l->skip[l->next] ? 0 : foresee(l, &e, &url);
 		entry_done(&e);
 		if (r > 0 && get_ask(g, &url, &f) < 0)
 			return; /* whoever reads will meet it again */
@@ -125,8 +112,6 @@ get_one(struct listed *l, const struct entry *e, const char *shown, uint64_t ask
 	dir = get_place_parent(l->place, &e->name, path, &name);
 	if (dir < 0)
 		return dir;
-	if (asked == 0 && l->changed_only && is_there(dir, name, e))
-		return 0;
 	(void)snprintf(leaf, sizeof(leaf), "%s", name);
 	if (url_join(l->url, path, &url) < 0)
 		return -FTD_E_bad_name;
@@ -193,6 +178,8 @@ get_page(struct listed *l)
 		struct entry e;
 
 		ask_ahead(l, i);
+		if (l->skip[i])
+			continue;
 		if (listing_entry(&l->listing, i, &e, &f) < 0) {
 			report_failure(&l->get->client->report, l->place->name, &f);
 			return 1;
@@ -204,23 +191,72 @@ get_page(struct listed *l)
 }
 
 int
-get_listed(struct get *g, const struct url *url, struct get_place *place, bool changed_only)
+get_listed(struct get *g, const struct url *url, struct get_place *place, get_judge_fn judge,
+	   void *userdata)
 {
-	struct listed l = { .get = g, .url = url, .place = place, .changed_only = changed_only };
+	struct listed l = { .get = g, .url = url, .place = place };
 	struct failure f;
+	bool over = false;
 	int r;
 
 	r = listing_init(&l.listing, g->client, url);
 	if (r < 0)
 		(void)failure_connection(&f, r);
-	while (r >= 0 && (r = listing_next(&l.listing, &f)) > 0)
-		if (get_page(&l) > 0) {
-			listing_done(&l.listing);
-			return -EPROTO;
-		}
+	while (!over && r >= 0 && (r = listing_next(&l.listing, &f)) > 0) {
+		memset(l.skip, 0, sizeof(l.skip));
+		over =
+		    (judge != NULL && judge(userdata, &l.listing, l.skip) < 0) || get_page(&l) > 0;
+	}
 	listing_done(&l.listing);
+	if (over)
+		return -EPROTO;
 	if (r == 0)
 		return 0;
 	report_failure(&g->client->report, place->name, &f);
 	return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
+}
+
+/* ---- what is not there ---- */
+
+/* Same size, same time to the nanosecond: fetched before the connection was lost. */
+static bool
+is_there(int dir, const char *leaf, const struct entry *e)
+{
+	struct stat st;
+
+	if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+		return false;
+	return (uint64_t)st.st_size == e->filesize && e->has_mtime &&
+	       (int64_t)st.st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st.st_mtim.tv_nsec ==
+		   e->mtime_ns;
+}
+
+static int
+skip_there(void *userdata, const struct listing *l, bool *skip)
+{
+	struct get_place *look = userdata;
+	char path[PATH_BYTES_MAX + 1];
+	const char *leaf;
+	struct failure f;
+	struct entry e;
+	int dir;
+
+	for (size_t i = 0; i < json_array_size(l->page); i++) {
+		if (listing_entry(l, i, &e, &f) < 0)
+			return 0; /* whoever fetches will meet it again */
+		dir = e.type == ENTRY_FILE ? get_place_parent(look, &e.name, path, &leaf) : -ENOENT;
+		skip[i] = dir >= 0 && is_there(dir, leaf, &e);
+		entry_done(&e);
+	}
+	return 0;
+}
+
+int
+get_rest(struct get *g, const struct url *url, struct get_place *place)
+{
+	struct get_place look = { .root = place->root, .parent = -1, .look_only = true };
+	int r = get_listed(g, url, place, skip_there, &look);
+
+	get_place_done(&look);
+	return r;
 }

@@ -26,8 +26,8 @@ path_of(const struct message_name *name, char *ret_path)
 	return path_from_wire(name->data, name->len, ret_path);
 }
 
-/* Opens and makes the directory rel. The one opened last is kept: files come directory by
- * directory. */
+/* Opens the directory rel, and makes it unless told not to. The one opened last is kept: files come
+ * directory by directory. */
 static int
 open_directory(struct get_place *p, const char *rel)
 {
@@ -37,7 +37,8 @@ open_directory(struct get_place *p, const char *rel)
 		return p->root;
 	if (p->parent >= 0 && strcmp(p->parent_path, rel) == 0)
 		return p->parent;
-	fd = path_make_parents(p->root, rel, false, NULL);
+	fd = p->look_only ? path_open(p->root, rel, O_RDONLY | O_DIRECTORY, 0, false)
+			  : path_make_parents(p->root, rel, false, NULL);
 	if (fd < 0)
 		return fd;
 	close_fd(&p->parent);

@@ -257,7 +257,7 @@ get_tree(struct get *g, const struct url *url, struct get_place *place)
 	if (f.scope == FAILURE_CONNECTION || f.again) {
 		r = session_again(&g->client->session, &f);
 		if (r == 0)
-			return get_listed(g, url, place, true);
+			return get_rest(g, url, place);
 	}
 	report_failure(&g->client->report, place->name, &f);
 	return f.scope == FAILURE_ITEM ? 0 : -EPROTO;
