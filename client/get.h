@@ -1,8 +1,8 @@
 /*
  * Downloads. client/get.c finds out what goes where, get_file.c fetches one file, get_ranges.c what
- * is missing of one, get_tree.c a whole directory as one stream, get_listed.c a directory file by
- * file (when parts of it are there already or are not wanted). A name appears only when its content
- * is complete and verified.
+ * is missing of one, get_delta.c what may serve of the file that it replaces, get_tree.c a whole
+ * directory as one stream, get_listed.c a directory file by file (when parts of it are there
+ * already or are not wanted). A name appears only when its content is complete and verified.
  */
 #pragma once
 
@@ -20,6 +20,7 @@ struct get {
 	struct client *client;
 	struct fetch fetch;
 	bool fresh;     /* a directory was made that was not there before */
+	bool delta;     /* what is there of a large file may serve */
 	unsigned ahead; /* answers that come on this connection behind the one read now */
 };
 
@@ -103,6 +104,9 @@ int get_rest(struct get *g, const struct url *url, struct get_place *place);
 
 /* The facts of an entry for part_publish(). */
 struct part_facts get_facts(const struct entry *e);
+
+/* Lets the part begin as what is there, should that serve; what cannot be copied is fetched. */
+void get_begin_as(const struct get *g, const struct part *part, const char *leaf);
 
 /* What is wrong as a whole, though no part of it may differ from the server's, is nothing to go on
  * with. */

@@ -247,8 +247,10 @@ prepare(struct arriving *x, int dir, const char *leaf, struct failure *f)
 	r = get_wanted(x->ranges.get, dir, leaf, x->ranges.shown);
 	if (r > 0) {
 		r = part_open(dir, leaf, &x->part);
-		if (r == 0)
+		if (r == 0) {
+			get_begin_as(x->ranges.get, &x->part, leaf);
 			return 1;
+		}
 	}
 	if (r == -EEXIST)
 		return failure_set(f, FAILURE_ITEM, err_exit_status("exists"), "exists", "%s",
