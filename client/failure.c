@@ -32,6 +32,15 @@ failure_local(struct failure *f, int r, const char *what)
 }
 
 int
+failure_named(struct failure *f, int r)
+{
+	if (r == -FTD_E_bad_name)
+		return failure_set(f, FAILURE_ITEM, STATUS_PROTOCOL, "bad_name",
+				   "the server gave a name that cannot be used");
+	return failure_set(f, FAILURE_ITEM, STATUS_LOCAL, "local", "%s", err_text(r));
+}
+
+int
 failure_server(struct failure *f, const struct answer *a)
 {
 	char code[FAILURE_CODE_MAX], message[FAILURE_TEXT_MAX - 16];

@@ -52,6 +52,10 @@ int failure_set(struct failure *f, enum failure_scope scope, int status, const c
 /* A file of this machine: "what: reason of r". Exit status 13. */
 int failure_local(struct failure *f, int r, const char *what);
 
+/* What the server named cannot be had here: r is a bad name, which is its fault, or this machine's
+ * reason. */
+int failure_named(struct failure *f, int r);
+
 /* The server's refusal of one request. a has status "error". */
 int failure_server(struct failure *f, const struct answer *a);
 

@@ -150,7 +150,7 @@ get_directory(struct get *g, const struct url *url, const struct destination *d,
 		get_place_note(&place, "", facts);
 	if (o->n_include + o->n_exclude > 0 || o->if_exists == IF_EXISTS_SKIP ||
 	    o->if_exists == IF_EXISTS_FAIL)
-		r = get_listed(g, url, &place, NULL, NULL);
+		r = get_listed(g, url, &place, NULL);
 	else
 		r = get_tree(g, url, &place);
 	get_place_done(&place);

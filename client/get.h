@@ -90,15 +90,20 @@ int get_verify(struct get_ranges *x, struct failure *f);
 
 struct listing;
 
-/* Looks at a page of a listing before anything of it is fetched: sets skip of each entry that is
- * not to be fetched nor told. 0, or negative when all is over, told. */
-typedef int (*get_judge_fn)(void *userdata, const struct listing *l, bool *skip);
+/* Who says what of a directory is fetched file by file. */
+struct get_judge {
+	/* Looks at a page of the listing before anything of it is fetched: sets skip of each entry
+	 * that is neither to be fetched nor told. 0, or negative when all is over, told. */
+	int (*page)(void *userdata, const struct listing *l, bool *skip);
+	void *userdata;
+	const char *digest; /* as in struct listing */
+};
 
 /* All below url into the place. 0 or negative as above. */
 int get_tree(struct get *g, const struct url *url, struct get_place *place);
-/* judge may be NULL. */
-int get_listed(struct get *g, const struct url *url, struct get_place *place, get_judge_fn judge,
-	       void *userdata);
+/* judge may be NULL: all of it. */
+int get_listed(struct get *g, const struct url *url, struct get_place *place,
+	       const struct get_judge *judge);
 /* But what has the size and time that the server tells. */
 int get_rest(struct get *g, const struct url *url, struct get_place *place);
 

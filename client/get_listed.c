@@ -118,19 +118,6 @@ get_one(struct listed *l, const struct entry *e, const char *shown, uint64_t ask
 	return get_file(l->get, &url, dir, leaf, shown, true, asked) < 0 ? 1 : 0;
 }
 
-static void
-tell(struct listed *l, const char *shown, int r)
-{
-	struct failure f;
-
-	if (r == -FTD_E_bad_name)
-		(void)failure_set(&f, FAILURE_ITEM, STATUS_PROTOCOL, "bad_name",
-				  "the server gave a name that cannot be used");
-	else
-		(void)failure_set(&f, FAILURE_ITEM, STATUS_LOCAL, "local", "%s", err_text(r));
-	report_failure(&l->get->client->report, shown, &f);
-}
-
 /* 0, or 1 when all is over. */
 static int
 get_entry(struct listed *l, const struct entry *e, uint64_t asked)
@@ -160,7 +147,8 @@ get_entry(struct listed *l, const struct entry *e, uint64_t asked)
 		return 0;
 	}
 	if (r < 0) {
-		tell(l, shown, r);
+		(void)failure_named(&f, r);
+		report_failure(&l->get->client->report, shown, &f);
 		if (asked != 0)
 			session_close(&l->get->client->session); /* its content comes nowhere */
 	}
@@ -191,8 +179,8 @@ get_page(struct listed *l)
 }
 
 int
-get_listed(struct get *g, const struct url *url, struct get_place *place, get_judge_fn judge,
-	   void *userdata)
+get_listed(struct get *g, const struct url *url, struct get_place *place,
+	   const struct get_judge *judge)
 {
 	struct listed l = { .get = g, .url = url, .place = place };
 	struct failure f;
@@ -202,10 +190,11 @@ get_listed(struct get *g, const struct url *url, struct get_place *place, get_ju
 	r = listing_init(&l.listing, g->client, url);
 	if (r < 0)
 		(void)failure_connection(&f, r);
+	l.listing.digest = judge != NULL ? judge->digest : NULL;
 	while (!over && r >= 0 && (r = listing_next(&l.listing, &f)) > 0) {
 		memset(l.skip, 0, sizeof(l.skip));
-		over =
-		    (judge != NULL && judge(userdata, &l.listing, l.skip) < 0) || get_page(&l) > 0;
+		over = (judge != NULL && judge->page(judge->userdata, &l.listing, l.skip) < 0) ||
+		       get_page(&l) > 0;
 	}
 	listing_done(&l.listing);
 	if (over)
@@ -255,7 +244,8 @@ int
 get_rest(struct get *g, const struct url *url, struct get_place *place)
 {
 	struct get_place look = { .root = place->root, .parent = -1, .look_only = true };
-	int r = get_listed(g, url, place, skip_there, &look);
+	struct get_judge judge = { .page = skip_there, .userdata = &look };
+	int r = get_listed(g, url, place, &judge);
 
 	get_place_done(&look);
 	return r;

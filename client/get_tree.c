@@ -27,22 +27,12 @@ struct streamed {
 
 /* What is said about one thing in the tree does not end the stream. */
 static void
-tell(struct stream *s, const char *name, int status, const char *code, const char *text)
+tell_local(struct stream *s, const char *name, int r)
 {
 	struct failure f;
 
-	(void)failure_set(&f, FAILURE_ITEM, status, code, "%s", text);
+	(void)failure_named(&f, r);
 	report_failure(&s->get->client->report, name, &f);
-}
-
-static void
-tell_local(struct stream *s, const char *name, int r)
-{
-	if (r == -FTD_E_bad_name)
-		tell(s, name, STATUS_PROTOCOL, "bad_name",
-		     "the server gave a name that cannot be used");
-	else
-		tell(s, name, STATUS_LOCAL, "local", err_text(r));
 }
 
 /* "DST/name", for people; for a name that is none, what the server said. */

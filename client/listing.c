@@ -106,9 +106,13 @@ listing_next(struct listing *l, struct failure *f)
 int
 listing_entry(const struct listing *l, size_t i, struct entry *ret, struct failure *f)
 {
-	if (entry_decode(json_array_get(l->page, i), ret) < 0)
-		return failure_protocol(f, "a listing has something that is no entry");
-	return 0;
+	int r = entry_decode(json_array_get(l->page, i), ret);
+
+	if (r == 0 && ret->has_type && ret->name.data != NULL)
+		return 0;
+	if (r == 0)
+		entry_done(ret);
+	return failure_protocol(f, "a listing has something that is no entry");
 }
 
 void
