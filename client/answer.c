@@ -63,6 +63,7 @@ static const struct message_field entry_fields[] = {
 	ENTRY_STRING("type", type_text, 16),
 	ENTRY_STRING("etag", etag, ANSWER_ETAG_MAX),
 	ENTRY_STRING("code", code, 64),
+	ENTRY_STRING("digest", digest, 256),
 	{ .key = "filesize",
 	  .type = MESSAGE_UINT,
 	  .offset = offsetof(struct entry, filesize),

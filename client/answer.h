@@ -39,7 +39,7 @@ enum entry_type { ENTRY_FILE, ENTRY_DIR, ENTRY_LINK, ENTRY_OTHER };
 /* One thing in a share. Strings are borrowed from the object it was read from. */
 struct entry {
 	struct message_name name; /* data is NULL where the frame has none */
-	struct message_str type_text, etag, code;
+	struct message_str type_text, etag, code, digest;
 	enum entry_type type;
 	bool has_type;
 	uint64_t filesize, mode;

@@ -276,9 +276,7 @@ put_run(struct put *p, int n, char **names)
 	for (int i = 0; i < n; i++)
 		sources[i] = (struct upload_source){ .name = names[i], .dir = -1 };
 	r = put_all(p, sources, n);
-	if (p->upload.times_refused > 0)
-		report_warning(report, "%ju directories keep the times the server gave them",
-			       (uintmax_t)p->upload.times_refused);
+	put_tree_refused(&p->upload);
 	upload_done(&p->upload);
 	for (int i = 0; i < n; i++)
 		free(sources[i].remote);

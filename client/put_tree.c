@@ -71,3 +71,12 @@ put_tree_skipped(struct report *report, const struct upload_source *source,
 	report_skipped(report, upload_name(name, source, item->path),
 		       S_ISLNK(item->st.st_mode) ? "a symbolic link" : "no regular file");
 }
+
+void
+put_tree_refused(const struct upload *u)
+{
+	if (u->times_refused > 0)
+		report_warning(&u->client->report,
+			       "%ju directories keep the times the server gave them",
+			       (uintmax_t)u->times_refused);
+}

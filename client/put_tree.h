@@ -35,3 +35,5 @@ void put_tree_failed(struct report *report, const struct upload_source *source, 
 		     int error);
 void put_tree_skipped(struct report *report, const struct upload_source *source,
 		      const struct walk_item *item);
+/* Tells how many directories did not take their times. */
+void put_tree_refused(const struct upload *u);

@@ -106,15 +106,25 @@ report_summary(struct report *r)
 		set_count(o, "bytes", r->bytes);
 		set_count(o, "moved", r->moved);
 		set_count(o, "held", r->held);
+		if (r->mirrors) {
+			set_count(o, "unchanged", r->unchanged);
+			set_count(o, "set", r->set);
+			set_count(o, "removed", r->removed);
+		}
 		set_count(o, "ms", usec / USEC_PER_MSEC);
 		set_count(o, "exit", (uint64_t)report_status(r));
 		report_json(r, o);
 		return;
 	}
-	if (r->quiet || r->ok + r->failed + r->skipped < 2)
+	if (r->quiet || (!r->mirrors && r->ok + r->failed + r->skipped < 2))
 		return;
-	n = snprintf(text, sizeof(text), "total  %ju files, %s in %s", (uintmax_t)r->ok,
-		     num_format_size(r->moved, size), num_format_elapsed(usec, elapsed));
+	n = snprintf(text, sizeof(text), "%s  %ju files, %s in %s", r->dry ? "would be" : "total",
+		     (uintmax_t)r->ok, num_format_size(r->dry ? r->bytes : r->moved, size),
+		     num_format_elapsed(usec, elapsed));
+	if (r->mirrors)
+		n += snprintf(text + n, sizeof(text) - (size_t)n,
+			      ", %ju unchanged, %ju set, %ju removed", (uintmax_t)r->unchanged,
+			      (uintmax_t)r->set, (uintmax_t)r->removed);
 	if (r->skipped > 0)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ", %ju skipped",
 			      (uintmax_t)r->skipped);
@@ -173,6 +183,54 @@ report_file(struct report *r, const struct report_file *f)
 	if (f->usec != NUM_UNLIMITED)
 		set_count(o, "ms", f->usec / USEC_PER_MSEC);
 	report_json(r, o);
+}
+
+void
+report_mirrors(struct report *r, bool dry)
+{
+	r->mirrors = true;
+	r->dry = dry;
+}
+
+static void
+count_deed(struct report *r, enum report_deed deed, uint64_t bytes)
+{
+	if (deed == REPORT_SET)
+		r->set++;
+	else if (deed == REPORT_REMOVE)
+		r->removed++;
+	else if (deed != REPORT_MKDIR)
+		r->ok++;
+	r->bytes += bytes;
+}
+
+void
+report_deed(struct report *r, enum report_deed deed, const char *name, uint64_t bytes)
+{
+	static const struct {
+		const char *order, *told;
+	} words[] = { [REPORT_PUT] = { "put", "sent" },
+		      [REPORT_GET] = { "get", "fetched" },
+		      [REPORT_SET] = { "set", "set" },
+		      [REPORT_MKDIR] = { "mkdir", "made" },
+		      [REPORT_REMOVE] = { "remove", "removed" } };
+	char shown[SHOWN_MAX];
+
+	count_deed(r, deed, bytes);
+	(void)text_escape(shown, sizeof(shown), name, strlen(name));
+	if (r->json) {
+		json_t *o = event(r, r->dry ? "would" : "done");
+
+		(void)json_object_set_new(o, "what", json_string(words[deed].order));
+		set_name(o, "name", name);
+		report_json(r, o);
+	} else if (r->dry) {
+		progress_lock(&r->progress);
+		(void)printf("%s %s\n", words[deed].order, shown);
+		progress_unlock(&r->progress);
+	} else if (!r->quiet && (r->verbose || r->progress.kind == PROGRESS_NONE)) {
+		report_warning(r, "%s  %s", shown, words[deed].told);
+	}
 }
 
 void

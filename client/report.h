@@ -19,6 +19,8 @@ struct report {
 	bool quiet, verbose, json;
 	struct progress progress;
 	uint64_t ok, failed, skipped;
+	bool mirrors, dry; /* the total tells of the next three, too; nothing is done */
+	uint64_t unchanged, set, removed;
 	uint64_t bytes, moved, held; /* as of struct report_file, summed */
 	uint64_t began_usec;
 	int status;     /* of the first failure */
@@ -46,6 +48,14 @@ int report_done(struct report *r);
 void report_summary(struct report *r);
 
 void report_file(struct report *r, const struct report_file *f);
+
+/* What a mirror does, or would do, to one name. */
+enum report_deed { REPORT_PUT, REPORT_GET, REPORT_SET, REPORT_MKDIR, REPORT_REMOVE };
+void report_mirrors(struct report *r, bool dry);
+/* Tells and counts it; bytes of a file that would be moved. What is asked for in a dry run goes to
+ * the standard output. */
+void report_deed(struct report *r, enum report_deed deed, const char *name, uint64_t bytes);
+
 /* why: "exists", "link" … */
 void report_skipped(struct report *r, const char *name, const char *why);
 void report_failure(struct report *r, const char *name, const struct failure *f);

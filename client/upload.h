@@ -1,7 +1,8 @@
 /*
- * Uploads and what goes with them (directories, their times), written ahead over one connection: up
- * to UPLOAD_AHEAD requests wait for their answers. After a lost connection everything without an
- * answer is repeated carefully: with its digest, asking first. Used by client/put.c only.
+ * Uploads and what goes with them (directories, times, what is removed), written ahead over one
+ * connection: up to UPLOAD_AHEAD requests wait for their answers. After a lost connection
+ * everything without an answer is repeated carefully: with its digest, asking first. Used by
+ * client/put.c, put_tree.c and mirror_put.c.
  */
 #pragma once
 
@@ -28,7 +29,7 @@ struct upload_source {
 	char *remote;     /* its name there, as in struct url; owned by put.c */
 };
 
-enum upload_kind { UPLOAD_FILE, UPLOAD_MKDIR, UPLOAD_SET };
+enum upload_kind { UPLOAD_FILE, UPLOAD_MKDIR, UPLOAD_SET, UPLOAD_REMOVE };
 
 /* One request without an answer. */
 struct upload_item {
@@ -91,8 +92,8 @@ struct upload_facts {
 
 /* "upload" or "upload-begin" without what they say of the content; NULL without memory. */
 json_t *upload_request(const char *opt, const struct options *o, const struct upload_facts *facts);
-/* The request for a directory or its times; NULL without memory. */
-json_t *upload_directory_request(const struct upload_item *item);
+/* The request for what has no content; NULL without memory. */
+json_t *upload_name_request(const struct upload_item *item);
 /* The wire name of the item. -FTD_E_bad_name: it is too long. */
 int upload_remote_name(const struct upload_item *item, char dst[UPLOAD_PATH_MAX]);
 int64_t upload_mtime_ns(const struct stat *st);

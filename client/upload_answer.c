@@ -18,8 +18,10 @@ upload_refused(struct upload *u, struct upload_item *item, const struct failure 
 	(void)upload_name(name, item->source, item->path);
 	if (item->voided)
 		return;
-	if (item->kind == UPLOAD_SET)
+	if (item->kind == UPLOAD_SET && S_ISDIR(item->st.st_mode))
 		u->times_refused++;
+	else if (item->kind == UPLOAD_REMOVE && strcmp(f->code, "not_found") == 0)
+		report_deed(report, REPORT_REMOVE, name, 0); /* an earlier try did it */
 	else if (u->client->options.if_exists == IF_EXISTS_SKIP && strcmp(f->code, "exists") == 0)
 		report_skipped(report, name, "exists");
 	else
@@ -41,15 +43,13 @@ received_name(const struct answer *a, struct message_name *ret)
 		message_name_done(ret);
 }
 
-void
-upload_accepted(struct upload *u, const struct upload_item *item, const struct answer *a)
+static void
+accepted_file(struct upload *u, const struct upload_item *item, const struct answer *a)
 {
 	char name[UPLOAD_NAME_MAX], remote[PATH_BYTES_MAX + 2];
 	struct report_file file = { .name = name, .remote = remote };
 	struct message_name kept;
 
-	if (item->kind != UPLOAD_FILE || item->voided)
-		return;
 	received_name(a, &kept);
 	if (kept.data != NULL)
 		(void)snprintf(remote, sizeof(remote), "%.*s", (int)kept.len, kept.data);
@@ -66,6 +66,38 @@ upload_accepted(struct upload *u, const struct upload_item *item, const struct a
 	file.usec = item->size > UPLOAD_SMALL ? clock_usec() - item->began_usec : NUM_UNLIMITED;
 	file.inside = item->source->dir >= 0;
 	report_file(&u->client->report, &file);
+}
+
+/* What cannot be had there, a mode for example, is not told as done again and again. */
+static void
+accepted_set(struct report *report, const struct upload_item *item, const struct answer *a)
+{
+	char name[UPLOAD_NAME_MAX];
+	struct entry e;
+
+	if (S_ISDIR(item->st.st_mode) || entry_decode(a->object, &e) < 0)
+		return;
+	if (e.mtime_ns == upload_mtime_ns(&item->st) && e.mode == (item->st.st_mode & 0777))
+		report_deed(report, REPORT_SET, upload_name(name, item->source, item->path), 0);
+	else
+		report->unchanged++;
+	entry_done(&e);
+}
+
+void
+upload_accepted(struct upload *u, const struct upload_item *item, const struct answer *a)
+{
+	struct report *report = &u->client->report;
+	char name[UPLOAD_NAME_MAX];
+
+	if (item->voided)
+		return;
+	if (item->kind == UPLOAD_FILE)
+		accepted_file(u, item, a);
+	else if (item->kind == UPLOAD_SET)
+		accepted_set(report, item, a);
+	else if (item->kind == UPLOAD_REMOVE)
+		report_deed(report, REPORT_REMOVE, upload_name(name, item->source, item->path), 0);
 }
 
 /* The receipt's digest is that of the server's disk; ours was taken while reading. */

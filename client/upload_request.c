@@ -72,17 +72,21 @@ upload_request(const char *opt, const struct options *o, const struct upload_fac
 }
 
 json_t *
-upload_directory_request(const struct upload_item *item)
+upload_name_request(const struct upload_item *item)
 {
-	bool make = item->kind == UPLOAD_MKDIR;
-	json_t *rq = json_pack("{s:s}", "opt", make ? "mkdir" : "set");
+	static const char *const opts[] = {
+		[UPLOAD_MKDIR] = "mkdir", [UPLOAD_SET] = "set", [UPLOAD_REMOVE] = "remove"
+	};
+	json_t *rq = json_pack("{s:s}", "opt", opts[item->kind]);
 	char path[UPLOAD_PATH_MAX];
 	int r = rq != NULL ? upload_remote_name(item, path) : -ENOMEM;
 
 	if (r == 0)
 		r = message_set_name(rq, "filename", path, strlen(path));
-	if (r == 0)
-		r = make ? set_new(rq, "parents", json_true()) : set_times(rq, &item->st);
+	if (r == 0 && item->kind == UPLOAD_MKDIR)
+		r = set_new(rq, "parents", json_true());
+	if (r == 0 && item->kind == UPLOAD_SET)
+		r = set_times(rq, &item->st);
 	if (r == 0)
 		return rq;
 	json_decref(rq);

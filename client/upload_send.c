@@ -186,12 +186,12 @@ send_file(struct upload_sending *s, bool careful, struct failure *f)
 }
 
 static int
-send_directory(struct upload *u, struct upload_item *item, struct failure *f)
+send_name(struct upload *u, struct upload_item *item, struct failure *f)
 {
 	int r;
 
 	upload_queue(u, item);
-	r = session_send(&u->client->session, upload_directory_request(item), f);
+	r = session_send(&u->client->session, upload_name_request(item), f);
 	item->id = u->client->session.last_id;
 	return r;
 }
@@ -210,7 +210,7 @@ upload_send(struct upload *u, struct upload_item *item, bool careful, struct fai
 	if (item->kind == UPLOAD_FILE)
 		r = send_file(&s, careful, f);
 	else
-		r = send_directory(u, item, f);
+		r = send_name(u, item, f);
 	u->sending_id = 0;
 	if (r < 0 && f->scope != FAILURE_ITEM && !u->queued)
 		upload_queue(u, item);

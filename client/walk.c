@@ -88,6 +88,12 @@ enter(struct walk *w)
 	return 0;
 }
 
+void
+walk_skip(struct walk *w)
+{
+	free(w->waiting[--w->n_waiting]);
+}
+
 /* 1: an item; 0: nothing to show. */
 static int
 look(struct walk *w, const char *name, struct walk_item *item)

@@ -29,6 +29,9 @@ walk_freep(struct walk **w)
 }
 #define auto_walk __attribute__((cleanup(walk_freep)))
 
+/* The directory that was shown just now is not entered. */
+void walk_skip(struct walk *w);
+
 /* 1: *ret is the next one, until the next call; 0: done; -ENOMEM. Directories come before what is
  * in them; links and devices come too. */
 int walk_next(struct walk *w, struct walk_item *ret);

@@ -129,6 +129,22 @@ excludes_before_it_includes(void **state)
 	assert_false(options_wants(&o, "dir/old", true));
 }
 
+static void
+leaves_out_what_is_below_something_excluded(void **state)
+{
+	static const char *const words[] = { "--exclude", "old", NULL };
+	char why[OPTIONS_WHY_MAX], *argv[WORDS_MAX + 1];
+	char below[] = "dir/old/deep/file", beside[] = "dir/older/file";
+	struct options o;
+
+	(void)state;
+	assert_true(parse(words, all, &o, why, argv) > 0);
+	assert_false(options_wants_below(&o, below, false));
+	assert_true(options_wants(&o, below, false));
+	assert_true(options_wants_below(&o, beside, false));
+	assert_string_equal(below, "dir/old/deep/file");
+}
+
 int
 main(void)
 {
@@ -138,6 +154,7 @@ main(void)
 		cmocka_unit_test(says_what_is_wrong),
 		cmocka_unit_test(takes_only_what_the_command_has),
 		cmocka_unit_test(excludes_before_it_includes),
+		cmocka_unit_test(leaves_out_what_is_below_something_excluded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
