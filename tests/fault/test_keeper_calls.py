@@ -57,13 +57,13 @@ def files(ftd):
             if p.is_file() and p.relative_to(root).parts[:2] != (".ftd", "quota")}
 
 
-def begun(ftd, leaf):
+def left_unfinished(ftd, leaf):
     """Uploads that are not under way any more; the files that they have."""
     before = files(ftd)
     with ftd.client() as client:
         for name in names(leaf):
-            upload = until(lambda: (a := begin(client, name, len(DATA), mtime_ns=1)).get("code") != "busy" and a, 10)["upload"]
-            ok(part(client, upload, 0, DATA[:1000]))
+            begun = until(lambda: (a := begin(client, name, len(DATA), mtime_ns=1)).get("code") != "busy" and a, 10)
+            ok(part(client, begun["upload"], 0, DATA[:1000]))
     return set(files(ftd)) - set(before)
 
 
@@ -81,7 +81,7 @@ class Round:
     """What is to go in one, and the sessions whose end is its occasion."""
 
     def __init__(self, ftd):
-        self.ftd, self.doomed = ftd, begun(ftd, "old")
+        self.ftd, self.doomed = ftd, left_unfinished(ftd, "old")
         for path in self.doomed:
             if path.name.endswith(".rec"):
                 os.utime(path, (time.time() - LONG_AGO,) * 2)
@@ -141,7 +141,7 @@ def run_case(ftd, fault):
 
 
 def test_each_call_fails(ftd):
-    young = begun(ftd, "young")
+    young = left_unfinished(ftd, "young")
     first = Round(ftd)
     made = calls_made(keeper(ftd), first.go)
     until(lambda: clean(first), 10, "the round without failures")

@@ -297,7 +297,8 @@ def test_under_own_uids(make_ftd, faults):
         finish(games, {**begun, "ranges": [[0, 1000]]}, data)
         with login(own, "mail") as mail:
             ok(mail.put("/of-mail", b"mine"))
-            assert uids(session_of(own, "mail")) == {os.stat(own.root / "of-mail").st_uid, os.stat(own.root / "of-mail").st_gid}
+            st = os.stat(own.root / "of-mail")
+            assert uids(session_of(own, "mail")) == {st.st_uid, st.st_gid}
         own.ftctl("kick", next(s["id"] for s in own.sessions() if s["user"] == "games"))
         until(lambda: "games" not in {s["user"] for s in own.sessions()}, 10, "the end of what was kicked")
     assert os.stat(own.root / "of-games").st_uid == pwd.getpwnam("games").pw_uid
