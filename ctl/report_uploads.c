@@ -65,9 +65,10 @@ report_upload(struct report *r, const json_t *u)
 		    report_plain(r), report_text(u, "state", b));
 	report_line(r, "path", "%s", report_text(u, "path", a));
 	report_line(r, "user", "%s", report_text(u, "user", a));
-	report_line(r, "held", "%s of %s, in %" PRIu64 " %s", report_size(u, "held", n),
-		    report_size(u, "size", m), report_number(u, "pieces"),
-		    report_number(u, "pieces") == 1 ? "piece" : "pieces");
+	if (report_has(u, "held"))
+		report_line(r, "held", "%s of %s, in %" PRIu64 " %s", report_size(u, "held", n),
+			    report_size(u, "size", m), report_number(u, "pieces"),
+			    report_number(u, "pieces") == 1 ? "piece" : "pieces");
 	report_line(r, "last byte", "%s  %s ago", report_text(u, "last_byte", a),
 		    report_age(u, "last_byte", n));
 	report_line(r, "expires", "%s", report_text(u, "expires", a));

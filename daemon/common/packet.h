@@ -143,6 +143,7 @@ enum kept_flags {
 	KEPT_WRITING = 1 << 0, /* somebody does just now */
 	KEPT_DAMAGED = 1 << 1, /* the record cannot be read: only id and last_ns are known */
 	KEPT_MORE = 1 << 2,    /* END of LIST: there are more behind the last one */
+	KEPT_PRIVATE = 1 << 3, /* the record is open to its uid only: as DAMAGED, and owner */
 };
 struct packet_kept {
 	uint32_t type;
@@ -150,12 +151,15 @@ struct packet_kept {
 	uint64_t serial;
 	uint64_t id[2]; /* END of LIST: of the last one that was looked at */
 	uint32_t share;
-	int32_t error; /* END: 0 or negative errno; SHOW, DISCARD: -ENOENT: there is none */
+	int32_t error; /* END: 0 or negative errno; SHOW, DISCARD: -ENOENT: there is none; DISCARD:
+			  -EPERM: it is PRIVATE */
 	uint64_t size; /* UINT64_MAX: unknown */
 	uint64_t held;
 	int64_t last_ns; /* when something was written to it last */
 	uint32_t ranges; /* in how many pieces it is held */
 	uint32_t name_len;
+	uint32_t owner; /* PRIVATE: the uid */
+	uint32_t pad;
 	char user[64];   /* "": nobody had logged in */
 	char name[4096]; /* of the target, without an end */
 };

@@ -124,6 +124,14 @@ partial_open(struct partial *p)
 }
 
 int
+partial_stat(const struct partial *p, struct stat *ret)
+{
+	char name[STAGED_NAME_MAX];
+
+	return fstatat(p->dir, record_name(p, name), ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int
 partial_enter(struct partial *p)
 {
 	int r = -ENOENT;

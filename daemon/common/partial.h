@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include "daemon/common/record.h"
@@ -44,6 +45,8 @@ void partial_done(struct partial *p); /* releases its locks, too */
 /* Opens the record and reads its head. -ENOENT; -EBADMSG: no record that we wrote; -EPERM: it is
  * another uid's; -errno. */
 int partial_open(struct partial *p);
+/* Of the record, also of one that another uid keeps closed. 0 or -errno. */
+int partial_stat(const struct partial *p, struct stat *ret);
 /* Opens or makes the record, and locks it. 1: there is one, and head and state say what it is; 0:
  * there was none, or none that can be read, and partial_start() is to follow; -EBUSY; -errno. */
 int partial_enter(struct partial *p);

@@ -70,8 +70,27 @@ changed_ns(const struct stat *st)
 	return (int64_t)st->st_mtim.tv_sec * (int64_t)NSEC_PER_SEC + st->st_mtim.tv_nsec;
 }
 
+/* The record is of a uid whose sessions alone may read it, since the claim is in it. That its
+ * content waits is to be seen from without: who has published it removes what leads there. */
+static int
+describe_private(struct answer *a, unsigned share, const struct partial *p)
+{
+	struct packet_kept *k = &a->packet;
+	struct stat st;
+	int r = partial_stat(p, &st);
+
+	if (r == 0)
+		r = st.st_size == 0 ? 0 : staged_is_kept(a->roots[share], &p->id);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	k->last_ns = changed_ns(&st);
+	k->flags = KEPT_PRIVATE;
+	k->owner = st.st_uid;
+	return 0;
+}
+
 /* Opens the upload and writes into the packet what it is. 0; -ENOENT: it is gone, has just been
- * made and not begun, has ended, or is of another uid. */
+ * made and not begun, or has ended. */
 static int
 describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 {
@@ -83,6 +102,8 @@ describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 	partial_init(p, dir, id);
 	*k = (struct packet_kept){ .id = { id->session, id->number }, .share = share };
 	r = partial_open(p);
+	if (r == -EPERM || r == -EACCES)
+		return describe_private(a, share, p);
 	if (r == 0)
 		r = partial_load(p);
 	if (p->record >= 0 && fstat(p->record, &st) == 0) {
@@ -95,7 +116,7 @@ describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 		describe_head(k, p);
 	else
 		k->flags |= KEPT_DAMAGED;
-	return r == -ENOENT || r == -EACCES || r == -EPERM ? -ENOENT : 0;
+	return r == -ENOENT ? r : 0;
 }
 
 /* ---- a page: those of lowest ids, in order */
@@ -194,8 +215,12 @@ answer_list(struct answer *a, const struct config *config)
 static int
 discard(struct answer *a, int root)
 {
-	int r = a->partial.record < 0 ? -EIO : partial_discard(&a->partial, root, DISCARD_USEC);
+	int r;
 
+	/* its writers cannot be told, and what of it lies elsewhere is not ours to remove */
+	if ((a->packet.flags & KEPT_PRIVATE) != 0)
+		return -EPERM;
+	r = a->partial.record < 0 ? -EIO : partial_discard(&a->partial, root, DISCARD_USEC);
 	/* with the content gone, what was reserved for it is nobody's */
 	if (r == 0)
 		(void)ledgers_release(root, &a->partial.id);

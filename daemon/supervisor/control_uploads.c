@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +27,20 @@ control_upload_id(const uint64_t id[2])
 					: json_sprintf("u%016" PRIx64 "%016" PRIx64, id[0], id[1]);
 }
 
+/* Whether the keeper could read its record. */
+static bool
+is_known(const struct packet_kept *k)
+{
+	return (k->flags & (KEPT_DAMAGED | KEPT_PRIVATE)) == 0;
+}
+
 /* "s412" of one that is sending it; null: none that we know. */
 static json_t *
 session_of(const struct supervisor *sup, const struct packet_kept *k)
 {
-	for (uint32_t i = 0; i < sup->boards.slots && (k->flags & KEPT_WRITING) != 0; i++) {
+	bool maybe = (k->flags & (KEPT_WRITING | KEPT_PRIVATE)) != 0;
+
+	for (uint32_t i = 0; i < sup->boards.slots && maybe; i++) {
 		struct session *s = sessions_at(sup, i);
 
 		if (s == NULL)
@@ -47,7 +57,7 @@ set_name(json_t *row, const struct packet_kept *k)
 {
 	char path[1 + sizeof(k->name)];
 
-	if (k->flags & KEPT_DAMAGED)
+	if (!is_known(k))
 		return control_set(row, "path", json_null());
 	path[0] = '/';
 	memcpy(path + 1, k->name, k->name_len);
@@ -59,7 +69,18 @@ state_of(const struct packet_kept *k)
 {
 	if (k->flags & KEPT_DAMAGED)
 		return "damaged";
+	if (k->flags & KEPT_PRIVATE)
+		return "private";
 	return k->flags & KEPT_WRITING ? "writing" : "waiting";
+}
+
+/* Of the system; its number where it has no name. */
+static json_t *
+account_of(uid_t uid)
+{
+	const struct passwd *pw = getpwuid(uid);
+
+	return pw != NULL ? control_text(pw->pw_name) : json_sprintf("%ju", (uintmax_t)uid);
 }
 
 static json_t *
@@ -67,21 +88,22 @@ user_of(const struct packet_kept *k)
 {
 	if (k->flags & KEPT_DAMAGED)
 		return json_null();
+	if (k->flags & KEPT_PRIVATE)
+		return account_of(k->owner);
 	return control_text(k->user[0] != '\0' ? k->user : "anonymous");
 }
 
 static json_t *
 row_of(const struct supervisor *sup, const struct packet_kept *k)
 {
-	bool damaged = (k->flags & KEPT_DAMAGED) != 0;
 	int64_t keep_ns = (int64_t)(sup->config->uploads_keep * NSEC_PER_USEC);
-	bool known = k->last_ns > 0 && k->last_ns < INT64_MAX - keep_ns;
+	bool dated = k->last_ns > 0 && k->last_ns < INT64_MAX - keep_ns;
 	auto_json json_t *row = json_pack(
 	    "{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:o}", "id", control_upload_id(k->id), "user",
-	    user_of(k), "size", control_number_or_null(damaged ? UINT64_MAX : k->size), "held",
-	    control_number_or_null(damaged ? UINT64_MAX : k->held), "last_byte",
-	    control_time(known ? k->last_ns : 0), "expires",
-	    control_time(known ? k->last_ns + keep_ns : 0), "state", state_of(k), "session",
+	    user_of(k), "size", control_number_or_null(is_known(k) ? k->size : UINT64_MAX), "held",
+	    control_number_or_null(is_known(k) ? k->held : UINT64_MAX), "last_byte",
+	    control_time(dated ? k->last_ns : 0), "expires",
+	    control_time(dated ? k->last_ns + keep_ns : 0), "state", state_of(k), "session",
 	    session_of(sup, k));
 
 	if (row == NULL || set_name(row, k) < 0)
@@ -271,7 +293,9 @@ tell_one(struct question *q, const struct packet_kept *k)
 
 	json_decref(u->row);
 	u->row = row_of(u->sup, k);
-	if (u->row != NULL && control_set(u->row, "pieces", control_number(k->ranges)) < 0)
+	if (u->row != NULL &&
+	    control_set(u->row, "pieces",
+			control_number_or_null(is_known(k) ? k->ranges : UINT64_MAX)) < 0)
 		json_decref(take_ptr(u->row));
 }
 
@@ -295,6 +319,10 @@ refuse_one(struct control_request *rq, const struct control_upload *u, int r)
 {
 	if (r == -ENOENT)
 		return control_refuse(rq, -FTD_E_not_found, "there is no such unfinished upload");
+	if (r == -EPERM)
+		return control_refuse(rq, -FTD_E_permission,
+				      "only a session of its own account can remove it: "
+				      "upload-abort, or when it has expired");
 	if (r == -EBUSY)
 		return control_refuse(rq, r, "somebody writes to it and does not let go");
 	if (r == -ETIMEDOUT && u->packet.type == KEEPER_DISCARD)

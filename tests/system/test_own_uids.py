@@ -97,6 +97,49 @@ def test_uploads_are_resumed(ftd):
     assert (ftd.root / "kept").read_bytes() == b"abc" and not content.exists()
 
 
+def unfinished(ftd):
+    return ftd.ask("list-uploads")["uploads"]
+
+
+def test_ftctl_tells_of_unfinished_uploads_what_may_be_known(ftd):
+    """Neither the claim nor the path, but that it is there, whose, since when, and who sends it; it is not discarded."""
+    data = b"0123456789" * 100_000
+    with login(ftd, "games") as games:
+        session = games.hello()["session"]
+        a = ok(begin(games, "/secret-name", len(data), mtime_ns=5))
+        ok(part(games, a["upload"], 0, data[:500]))
+        (row,) = unfinished(ftd)
+        assert (row["id"], row["user"], row["state"]) == (a["upload"][:33], "games", "private")
+        assert row["path"] is row["size"] is row["held"] is row["session"] is None
+        assert row["last_byte"] < row["expires"]
+        assert ftd.ask("show", id=row["id"])["upload"] == {**row, "pieces": None}
+        shown = ftd.ftctl("show", row["id"]).stdout
+        assert "private" in shown and "games" in shown and "secret-name" not in shown
+        games.send({"opt": "upload-part", "upload": a["upload"], "offset": 500, "filesize": len(data) - 500})
+        games.sock.sendall(data[500:600])
+        until(lambda: unfinished(ftd)[0]["session"] == session, 10)
+        refused = ftd.ftctl("upload", "discard", row["id"], check=False)
+        assert refused.returncode == 4 and "own account" in refused.stderr
+        games.sock.sendall(data[600:])
+        ok(games.answer()[0])
+        finish(games, {**a, "ranges": [[0, len(data)]]}, data)
+        assert list((ftd.root / ".ftd/uploads").glob("*.rec")), "its receipt"
+        assert unfinished(ftd) == []
+    assert (ftd.root / "secret-name").read_bytes() == data
+
+
+def test_unfinished_uploads_of_who_has_no_name_any_more(ftd):
+    with login(ftd, "games") as games:
+        ok(begin(games, "/mine", 10, mtime_ns=5))
+    for p in (ftd.root / ".ftd/uploads").iterdir():
+        os.chown(p, 54321, 54321)
+    (row,) = unfinished(ftd)
+    assert (row["user"], row["state"]) == ("54321", "private")
+    for p in (*ftd.root.glob(".ftd-*"), *(ftd.root / ".ftd/uploads").iterdir()):
+        p.unlink()
+    assert unfinished(ftd) == []
+
+
 def test_a_record_that_another_made_is_not_ours(ftd):
     """Who has an account may plant names where records lie: that is a refusal, and nothing more."""
     with login(ftd, "games") as games:
