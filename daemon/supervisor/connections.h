@@ -27,7 +27,6 @@ struct connection {
 
 	/* STAGE_GATE */
 	uint64_t entered_usec;
-	uint64_t house;
 	struct board_process process; /* its pid is 0 until it is born */
 	int privilege;
 	int stream;          /* the session's end of what a pump would serve */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/houses.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/num.h"
@@ -13,7 +14,7 @@ static bool
 is_ready(const struct control_request *rq)
 {
 	return !rq->ending && !rq->sup->draining && rq->sup->reload == NULL &&
-	       rq->sup->houses[HOUSE_GATE] != NULL;
+	       houses_ready(rq->sup);
 }
 
 /* No transfer under way. */

@@ -120,7 +120,7 @@ gate_open(struct connection *c)
 	c->process.asked_usec = clock_boot_usec();
 	r = sd_event_add_io(c->sup->event, &c->io, c->privilege, EPOLLIN, on_gate_packet, c);
 	if (r >= 0)
-		r = houses_birth(c->sup, HOUSE_GATE, &b, fds, &c->house);
+		r = houses_birth(c->sup, HOUSE_GATE, &b, fds);
 	return r;
 }
 
@@ -176,7 +176,6 @@ gates_born(struct supervisor *sup, uint64_t connection, pid_t pid)
 		c = c->next;
 	if (c == NULL || c->process.pid != 0)
 		return; /* told twice */
-	c->house = 0;
 	c->process.born_usec = clock_boot_usec();
 	c->process.pid = pid;
 	r = pid <= 0 ? -EAGAIN : gates_watch(c);
@@ -212,20 +211,6 @@ gates_of_pid(const struct supervisor *sup, pid_t pid, uint64_t *ret_number, unio
 	*ret_number = c->number;
 	*ret_peer = c->peer;
 	return 0;
-}
-
-void
-gates_house_gone(struct supervisor *sup, uint64_t house)
-{
-	struct packet_verdict v =
-	    verdict_make("busy", "the server cannot take the connection now", CONNECTIONS_RETRY_MS);
-	struct connection *next;
-
-	for (struct connection *c = sup->admission->gates.first; c != NULL; c = next) {
-		next = c->next;
-		if (c->house == house)
-			connections_refuse(c, &v);
-	}
 }
 
 void

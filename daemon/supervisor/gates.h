@@ -18,8 +18,6 @@ struct connection *gates_unfair(const struct admission *a, const struct source *
 
 /* The gatehouse's answer for a connection; pid 0: the birth failed. */
 void gates_born(struct supervisor *sup, uint64_t connection, pid_t pid);
-/* The house died: what it had not answered has failed. */
-void gates_house_gone(struct supervisor *sup, uint64_t house);
 
 /* The peer and number of the gate or pump with that pid: 0, or -ESRCH. */
 int

@@ -25,14 +25,15 @@ struct house {
 	struct supervisor *sup;
 	struct house_pair *pair; /* while it is not current */
 	enum house_kind kind;
-	uint64_t serial; /* tells which house an unanswered birth waits for */
 	pid_t pid;
 	int sock;
-	struct births *births; /* through sock */
+	struct births *births; /* through sock, while it is ready */
 	bool ready;
+	bool ended; /* the socket has: nobody is left who has the other end */
 	struct house_certificate certificate; /* of a gatehouse, when it has told */
-	sd_event_source *io, *child;
-	uint64_t started_usec;
+	sd_event_source *io;
+	sd_event_source *child; /* NULL: it has ended, or was never started */
+	sd_event_source *again; /* when another one is started */
 };
 
 struct house_pair {
@@ -54,10 +55,18 @@ house_free(struct house *h)
 		return NULL;
 	(void)sd_event_source_disable_unref(h->io);
 	(void)sd_event_source_disable_unref(h->child);
+	(void)sd_event_source_disable_unref(h->again);
 	h->births = births_free(h->births);
 	close_fd(&h->sock);
 	free(h);
 	return NULL;
+}
+
+/* Whether a house that dies now is not replaced. */
+static bool
+none_follows(const struct supervisor *sup)
+{
+	return sup->draining || reexec_settles(sup);
 }
 
 static void
@@ -73,6 +82,7 @@ house_is_ready(struct house *h)
 	struct house_pair *p = h->pair;
 
 	h->ready = true;
+	births_open(h->births, h->sock);
 	if (p == NULL)
 		return;
 	for (int kind = 0; kind < HOUSE_KINDS; kind++)
@@ -100,10 +110,12 @@ on_birth_failed(void *userdata, uint64_t connection)
 static void
 house_said(struct house *h, const struct packet_house *m)
 {
-	if (m->type == HOUSE_READY)
+	if (m->type == HOUSE_READY) {
 		house_is_ready(h);
-	else
-		born(h, m->connection, m->type == HOUSE_BORN ? m->pid : 0);
+		return;
+	}
+	births_answered(h->births, m->connection);
+	born(h, m->connection, m->type == HOUSE_BORN ? m->pid : 0);
 }
 
 /* Texts are a role's word: they end where they may, and hold nothing that moves a terminal. */
@@ -157,9 +169,12 @@ house_listen(struct house *h)
 	}
 	if (n == -EAGAIN || n == -EINTR)
 		return 0;
+	if (n == -ECONNRESET) /* it died with births unread; what it said is still to be read */
+		return 1;
 	/* it has ended, or speaks nonsense; its death is told by on_house_death() */
+	h->ended = n == 0;
 	h->io = sd_event_source_disable_unref(h->io);
-	h->births = births_free(h->births);
+	births_close(h->births);
 	close_fd(&h->sock);
 	return 0;
 }
@@ -182,50 +197,73 @@ houses_listen(struct supervisor *sup)
 			;
 }
 
-/* Births that it never answered have failed. */
+/* A house of a pair, which is not taken then. */
 static void
-fail_births(struct house *h)
+died_early(struct house *h, const siginfo_t *si)
 {
-	if (h->kind == HOUSE_GATE)
-		gates_house_gone(h->sup, h->serial);
+	log_line(LOG_ERR, "%s did not start (%s %d)", house_names[h->kind],
+		 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
+	h->pair->house[h->kind] = NULL;
+	pair_decide(h->pair, -ECHILD);
+	house_free(h);
+}
+
+/* The one in force. It keeps its place, where births wait for the next one. */
+static void
+died(struct house *h, const siginfo_t *si)
+{
+	struct supervisor *sup = h->sup;
+
+	log_line(LOG_ERR, "%s died (%s %d), starting another", house_names[h->kind],
+		 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
+	if (none_follows(sup))
+		sup->houses[h->kind] = house_free(h);
 	else
-		sessions_house_gone(h->sup, h->serial);
+		houses_crashed(sup, h->kind);
 }
 
 static int
 on_house_death(sd_event_source *source, const siginfo_t *si, void *userdata)
 {
-	struct house *h = userdata;
-	struct supervisor *sup = h->sup;
-	enum house_kind kind = h->kind;
+	struct house *h = userdata, *current = h->sup->houses[h->kind];
 
 	(void)source;
 	while (house_listen(h) > 0) /* what it said before it died still counts */
 		;
+	h->child = sd_event_source_disable_unref(h->child);
+	h->io = sd_event_source_disable_unref(h->io);
+	h->ready = false;
+	births_close(h->births);
+	if (!h->ended)
+		births_forfeit(h->births);
 	if (h->pair != NULL) {
-		log_line(LOG_ERR, "%s did not start (%s %d)", house_names[kind],
-			 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
-		h->pair->house[kind] = NULL;
-		pair_decide(h->pair, -ECHILD);
+		died_early(h, si);
+	} else if (current == h) {
+		died(h, si);
+	} else { /* a former one, told to end */
+		if (current != NULL)
+			births_inherit(current->births, h->births);
 		house_free(h);
-		return 0;
 	}
-	fail_births(h);
-	if (sup->houses[kind] != h) { /* a former one, told to end */
-		house_free(h);
-		return 0;
-	}
-	log_line(LOG_ERR, "%s died (%s %d), starting another", house_names[kind],
-		 si->si_code == CLD_EXITED ? "exit status" : "signal", si->si_status);
-	sup->houses[kind] = house_free(h);
-	houses_crashed(sup, kind);
 	return 0;
+}
+
+static struct house *
+house_new(struct supervisor *sup, enum house_kind kind)
+{
+	struct house *h = calloc(1, sizeof(*h));
+
+	if (h == NULL)
+		return NULL;
+	*h = (struct house){ .sup = sup, .kind = kind, .sock = -1 };
+	h->births = births_new(sup->event, kind == HOUSE_GATE ? BIRTH_FDS : BIRTH_STREAM,
+			       on_birth_failed, h);
+	return h->births != NULL ? h : house_free(h);
 }
 
 static int
 house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct house **ret)
 {
-	static uint64_t serial;
 	const struct spawn how = {
 		.name = house_names[kind],
 		.config_fd = config_fd,
@@ -236,25 +274,12 @@ house_start(struct supervisor *sup, enum house_kind kind, int config_fd, struct 
 		.log_fd = journal_role_fd(sup->journal),
 		.may_become = kind == HOUSE_SESSION && sup->config->own_uids,
 	};
-	struct house *h = calloc(1, sizeof(*h));
+	struct house *h = house_new(sup, kind);
 	int r;
 
 	if (h == NULL)
 		return -ENOMEM;
-	*h = (struct house){
-		.sup = sup,
-		.kind = kind,
-		.serial = ++serial,
-		.sock = -1,
-		.started_usec = clock_usec(),
-	};
 	r = spawn_role(&how, &h->pid, &h->sock);
-	if (r >= 0) {
-		h->births =
-		    births_new(sup->event, h->sock, kind == HOUSE_GATE ? BIRTH_FDS : BIRTH_STREAM,
-			       on_birth_failed, h);
-		r = h->births == NULL ? -ENOMEM : 0;
-	}
 	if (r >= 0)
 		r = children_add(sup->event, &h->child, h->pid, -1, on_house_death, h);
 	if (r >= 0)
@@ -275,8 +300,25 @@ house_dismiss(struct house *h)
 	if (h == NULL)
 		return;
 	h->pair = NULL;
-	if (h->births != NULL)
+	if (h->child == NULL)
+		house_free(h);
+	else if (h->ready)
 		births_finish(h->births);
+	else
+		(void)shutdown(h->sock, SHUT_WR);
+}
+
+/* It takes the place of the one in force, and what that one was not yet told of. */
+static void
+house_succeed(struct supervisor *sup, struct house *h)
+{
+	struct house **place = &sup->houses[h->kind];
+
+	if (*place != NULL && !(*place)->ready)
+		births_inherit(h->births, (*place)->births);
+	house_dismiss(*place);
+	*place = h;
+	h->pair = NULL;
 }
 
 /* --- pairs */
@@ -343,6 +385,15 @@ houses_why(const struct house_pair *pair)
 	return pair->why[0] != '\0' ? pair->why : "the journal says why";
 }
 
+bool
+houses_ready(const struct supervisor *sup)
+{
+	for (int kind = 0; kind < HOUSE_KINDS; kind++)
+		if (sup->houses[kind] == NULL || !sup->houses[kind]->ready)
+			return false;
+	return true;
+}
+
 const struct house_certificate *
 houses_certificate(const struct supervisor *sup)
 {
@@ -354,13 +405,9 @@ houses_certificate(const struct supervisor *sup)
 void
 houses_adopt(struct supervisor *sup, struct house_pair *pair)
 {
-	for (int kind = 0; kind < HOUSE_KINDS; kind++) {
-		if (pair->house[kind] == NULL)
-			continue;
-		house_dismiss(sup->houses[kind]);
-		sup->houses[kind] = pair->house[kind];
-		sup->houses[kind]->pair = NULL;
-	}
+	for (int kind = 0; kind < HOUSE_KINDS; kind++)
+		if (pair->house[kind] != NULL)
+			house_succeed(sup, pair->house[kind]);
 	free(pair);
 }
 
@@ -384,50 +431,40 @@ houses_stop(struct supervisor *sup)
 
 int
 houses_birth(struct supervisor *sup, enum house_kind kind, const struct packet_birth *birth,
-	     const int *fds, uint64_t *ret_house)
+	     const int *fds)
 {
 	const struct house *h = sup->houses[kind];
-	int r;
 
-	if (h == NULL || h->births == NULL)
-		return -ENOTCONN;
-	r = births_send(h->births, birth, fds);
-	if (r < 0)
-		return r;
-	*ret_house = h->serial;
-	return 0;
+	return h == NULL ? -ENOTCONN : births_send(h->births, birth, fds);
 }
 
 /* --- replacement */
 
 static int
-on_replace(sd_event_source *source, uint64_t usec, void *userdata)
+on_again(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct house *gone = userdata;
-	struct supervisor *sup = gone->sup;
-	enum house_kind kind = gone->kind;
 
 	(void)usec;
 	(void)source;
-	house_free(gone);
-	houses_crashed(sup, kind);
+	gone->again = sd_event_source_disable_unref(gone->again);
+	houses_crashed(gone->sup, gone->kind);
 	return 0;
 }
 
-/* One place of a house that is yet to come: its timer. */
+/* Where there is none: whoever comes waits in its place. */
 static void
 replace_later(struct supervisor *sup, enum house_kind kind, uint64_t usec)
 {
-	struct house *placeholder = calloc(1, sizeof(*placeholder));
+	struct house *h = sup->houses[kind];
 
-	if (placeholder == NULL)
+	if (h == NULL)
+		h = sup->houses[kind] = house_new(sup, kind);
+	if (h != NULL && (h->child != NULL || h->again != NULL))
 		return;
-	placeholder->sup = sup;
-	placeholder->kind = kind;
-	placeholder->sock = -1;
-	if (sd_event_add_time_relative(sup->event, &placeholder->io, CLOCK_MONOTONIC, usec, 0,
-				       on_replace, placeholder) < 0)
-		house_free(placeholder);
+	if (h == NULL || sd_event_add_time_relative(sup->event, &h->again, CLOCK_MONOTONIC, usec, 0,
+						    on_again, h) < 0)
+		log_line(LOG_ERR, "the %s stays away: no memory for its timer", house_names[kind]);
 }
 
 void
@@ -439,11 +476,10 @@ houses_crashed(struct supervisor *sup, enum house_kind kind)
 	uint64_t now = clock_usec();
 	int r;
 
-	if (sup->draining || reexec_settles(sup))
+	if (none_follows(sup))
 		return;
 	if (last[kind] != 0 && now - last[kind] < REPLACE_PAUSE) {
-		if (sup->houses[kind] == NULL)
-			replace_later(sup, kind, REPLACE_PAUSE - (now - last[kind]));
+		replace_later(sup, kind, REPLACE_PAUSE - (now - last[kind]));
 		return;
 	}
 	last[kind] = now;
@@ -452,10 +488,8 @@ houses_crashed(struct supervisor *sup, enum house_kind kind)
 	if (r < 0) {
 		log_line(LOG_ERR, "cannot start another %s, trying again: %s", house_names[kind],
 			 strerror(-r));
-		if (sup->houses[kind] == NULL)
-			replace_later(sup, kind, REPLACE_PAUSE);
+		replace_later(sup, kind, REPLACE_PAUSE);
 		return;
 	}
-	house_dismiss(sup->houses[kind]);
-	sup->houses[kind] = fresh;
+	house_succeed(sup, fresh);
 }

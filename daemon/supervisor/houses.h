@@ -30,6 +30,9 @@ void houses_drop(struct house_pair *pair);
 /* Ends the current houses. */
 void houses_stop(struct supervisor *sup);
 
+/* Whether both can take births just now. */
+bool houses_ready(const struct supervisor *sup);
+
 /* What the gatehouse in force shows to clients; NULL: it has not told. */
 struct house_certificate {
 	bool known;
@@ -40,11 +43,10 @@ struct house_certificate {
 const struct house_certificate *houses_certificate(const struct supervisor *sup);
 
 /* Asks the current house for a gate or session; the descriptors (BIRTH_*, a session has no
- * BIRTH_STREAM) are borrowed. The answer comes to gates_born() or sessions_born(); *ret_house is
- * the serial that *_house_gone() names if it never does. 0, -EAGAIN (the house is behind),
- * -ENOTCONN. */
+ * BIRTH_STREAM) are borrowed. The answer comes to gates_born() or sessions_born(). 0; -EAGAIN: the
+ * house is too far behind; -ENOTCONN: there will be none; -errno. */
 int houses_birth(struct supervisor *sup, enum house_kind kind, const struct packet_birth *birth,
-		 const int *fds, uint64_t *ret_house);
+		 const int *fds);
 
 /* Takes what the houses have said already: a role's own words may be read before its birth is. */
 void houses_listen(struct supervisor *sup);

@@ -88,7 +88,7 @@ ask_for_birth(struct session *s, const struct sessions_newcomer *who)
 	s->priv->connection = fcntl(who->connection, F_DUPFD_CLOEXEC, 0);
 	if (s->priv->connection < 0)
 		return -errno;
-	return houses_birth(s->sup, HOUSE_SESSION, &b, fds, &s->priv->house);
+	return houses_birth(s->sup, HOUSE_SESSION, &b, fds);
 }
 
 static struct packet_verdict
@@ -213,20 +213,11 @@ sessions_born(struct supervisor *sup, uint64_t number, pid_t pid)
 		return;
 	}
 	close_fd(&s->priv->connection);
-	s->priv->house = 0;
 	slots_set_pid(s, pid);
 	if (sessions_watch(s) < 0)
 		return;
 	if (s->quit != BOARD_STAY)
 		orders_poke(s);
-}
-
-void
-sessions_house_gone(struct supervisor *sup, uint64_t house)
-{
-	for (uint32_t i = 0; i < sup->boards.slots; i++)
-		if (sup->slots[i] != NULL && sup->slots[i]->priv->house == house)
-			birth_failed(sup->slots[i]);
 }
 
 /* --- limits of time */

@@ -26,7 +26,6 @@ int sessions_admit(struct supervisor *sup, const struct sessions_newcomer *who,
 void sessions_born(struct supervisor *sup, uint64_t number, pid_t pid);
 /* Has its end told; what cannot be watched may not live, and is freed: negative. */
 int sessions_watch(struct session *s);
-void sessions_house_gone(struct supervisor *sup, uint64_t house);
 
 /* How many are the user's. */
 uint64_t sessions_of_user(const struct supervisor *sup, const char *user);

@@ -11,7 +11,6 @@ struct session_private {
 	struct session *by_number, *by_pid; /* next in the bucket */
 	int privilege;
 	int connection; /* until it is born */
-	uint64_t house; /* serial of the house that owes it, 0: born */
 	struct source *source;
 	struct connection *pump; /* of a TLS connection; NULL: plain text, or it has ended */
 	sd_event_source *child;

@@ -256,6 +256,12 @@ reload_begin(struct supervisor *sup, bool dry_run, struct config_problems *probl
 	return 0;
 }
 
+bool
+houses_ready(const struct supervisor *sup)
+{
+	return sup->houses[HOUSE_GATE] != NULL;
+}
+
 const struct house_certificate *
 houses_certificate(const struct supervisor *sup)
 {
