@@ -173,6 +173,18 @@ start_anew(struct large *x, struct failure *f)
 	return r < 0 ? r : LARGE_AGAIN;
 }
 
+/* By somebody else, who is not to be robbed; or by a begin of ours that counted after we had given
+ * it up. Each of those excuses one time. */
+static bool
+was_taken_by_us(struct large *x)
+{
+	if (x->unheard == 0)
+		return false;
+	x->unheard--;
+	x->upload[0] = '\0';
+	return may_restart(x, "an earlier request has taken the upload over: beginning again");
+}
+
 /* The server has refused something. LARGE_AGAIN, or r: as f says. */
 static int
 judge(struct large *x, int r, const struct failure *f)
@@ -182,6 +194,8 @@ judge(struct large *x, int r, const struct failure *f)
 	x->ending = false;
 	if (strcmp(f->code, "exists") == 0)
 		abort_upload(x);
+	if (strcmp(f->code, "taken_over") == 0)
+		return was_taken_by_us(x) ? LARGE_AGAIN : r;
 	if (strcmp(f->code, "upload_unknown") == 0) {
 		x->upload[0] = '\0';
 		x->maybe_there = true;

@@ -32,6 +32,7 @@ struct large {
 	uint8_t *block;    /* DIGEST_BLOCK bytes */
 	uint64_t left;     /* bytes that were missing at the last try */
 	bool begun;        /* held is known */
+	unsigned unheard;  /* begins of ours that may have made an id which we were not told */
 	bool ending;       /* all was sent: only the end has no answer */
 	bool base;         /* the target's blocks may serve */
 	unsigned restarts; /* of a kind that has no end by itself */

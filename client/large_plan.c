@@ -213,6 +213,8 @@ begin(struct large *x, struct held *ret, struct failure *f)
 	int r;
 
 	r = ask_begin(x, &a, f);
+	if (r < 0 && (f->scope == FAILURE_CONNECTION || f->again))
+		x->unheard++;
 	if (r < 0)
 		return r;
 	r = take_begin(x, &a, ret, f);

@@ -94,6 +94,49 @@ def test_what_is_taken_over_is_not_taken_back(liar, large):
     assert uploads(server) == ["upload-begin", "upload-part"]
 
 
+def test_what_our_own_late_request_took_over_is_begun_again_once(liar, large):
+    """A begin without an answer may be read late, and take over from the one that we sent after it. That excuses one
+    taken_over; the next one is somebody else's."""
+    begins = []
+
+    def answer(request, send):
+        if request.get("opt") == "upload-part":
+            return send({"status": "error", "code": "taken_over"})
+        if request.get("opt") != "upload-begin":
+            return request.get("opt") is None or other(request, send)
+        begins.append(request.get("upload"))
+        return len(begins) > 1 and send(BEGUN)
+
+    other = script()
+    server = liar(answer)
+    status, _, errors = ft("put", "--retry-for", "30s", large, f"{server.url}/x")
+    assert status == 14, errors
+    assert begins == [None, None, None] and uploads(server).count("upload-part") == 2
+
+
+@pytest.mark.parametrize("unheard", [False, {"status": "error", "code": "busy", "retry_after_ms": 1}])
+def test_an_id_that_our_own_request_made_void(liar, large, unheard):
+    """The id that it would have made was not told: without one the upload is found again."""
+    begins = []
+
+    def answer(request, send):
+        opt = request.get("opt")
+        if opt == "upload-begin":
+            begins.append(request.get("upload"))
+            if len(begins) == 2:
+                return unheard and send(unheard)
+            return send({"status": "error", "code": "taken_over"} if len(begins) == 3 else BEGUN)
+        if opt == "upload-part" and len(begins) == 1:
+            return False
+        return rest(request, send)
+
+    rest = script(**{"upload-end": {"status": "error", "code": "permission"}})
+    server = liar(answer)
+    status, _, errors = ft("put", "--retry-for", "30s", large, f"{server.url}/x")
+    assert begins == [None, ID, ID, None] and "upload-end" in uploads(server), (begins, errors)
+    assert status == 6, errors
+
+
 @pytest.mark.parametrize("receipt, status", [({"status": "continue"}, 12), ({"status": "ok", "digest": "blocks:" + "0" * 32}, 11)])
 def test_a_receipt_for_something_else(liar, large, receipt, status):
     server = liar(script(**{"upload-begin": BEGUN, "upload-end": receipt}))

@@ -224,6 +224,34 @@ def test_two_at_one_target(ftd, local):
     assert (ftd.root / "x").read_bytes() == data
 
 
+class Deaf(Cutter):
+    """Passes the first upload-begin on, and cuts before its answer."""
+
+    begun = False
+
+    def _pass(self, up, a, b, budget, both):
+        while up and not self.begun and (data := a.recv(1 << 20)):
+            b.sendall(data)
+            if b"upload-begin" in data:
+                self.begun, budget = True, 0
+        super()._pass(up, a, b, budget, both)
+
+
+def test_two_whose_beginnings_had_no_answer(ftd, local):
+    """Each may think once that the other is itself: then one has it."""
+    data = noise(LARGE + 1)
+    (local / "x").write_bytes(data)
+    with Deaf(ftd.port, [], up=True) as one, Deaf(ftd.port, [], up=True) as other:
+        args = ["put", "--retry-for", "60s", "--limit", "30M", local / "x"]
+        first = start(*args, one.url("/x"))
+        until(lambda: held(ftd) > 8 * MIB, what="some bytes")
+        second = start(*args, other.url("/x"))
+        for process in (first, second):
+            process.communicate(timeout=60 * PATIENCE)
+        assert sorted(p.returncode for p in (first, second)) == [0, 14]
+    assert (ftd.root / "x").read_bytes() == data
+
+
 def test_several_connections_with_cuts(ftd, local):
     data, rng = noise(100 * MIB), random.Random(5)
     (local / "x").write_bytes(data)
