@@ -8,10 +8,13 @@
 #include "lib/err.h"
 #include "lib/own.h"
 
-/* Completes the answer and queues it, behind the answers of uploads that still wait. */
+/* Completes the answer and queues it, behind the answers of uploads that still wait. What was said
+ * with "close" is the last. */
 static int
 put(struct session *s, const struct request *rq, json_t *answer)
 {
+	if (s->said_last)
+		return 0;
 	int r;
 
 	if (rq->id != NULL && json_object_set(answer, "id", rq->id) < 0)
@@ -21,6 +24,7 @@ put(struct session *s, const struct request *rq, json_t *answer)
 		if (r < 0)
 			return r;
 	}
+	s->said_last = json_is_true(json_object_get(answer, "close"));
 	return conn_put(s, answer);
 }
 
@@ -104,10 +108,28 @@ tell_log(const struct session *s, const struct request *rq, int r)
 }
 
 int
+reply_last(struct session *s, const struct request *rq, int r, const char *message,
+	   uint64_t retry_after_ms)
+{
+	json_t *extra = json_pack("{s:b}", "close", 1);
+	auto_json json_t *answer = NULL;
+
+	if (retry_after_ms > 0 && retry_after_ms <= INT64_MAX)
+		(void)json_object_set_new(extra, "retry_after_ms",
+					  json_integer((json_int_t)retry_after_ms));
+	answer = reply_error_object(r, message[0] != '\0' ? message : NULL, extra);
+	return answer != NULL ? put(s, rq, answer) : -ENOMEM;
+}
+
+int
 reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra)
 {
 	auto_json json_t *answer = reply_error_object(r, message, extra);
+	char reason[BOARD_TEXT_MAX];
 
+	if (r == -FTD_E_cancelled && gap_kicked(s)) /* with the reason, and for good */
+		return reply_last(s, rq, r, gap_reason(s, reason),
+				  atomic_load(&s->orders->retry_after_ms));
 	tell_log(s, rq, r);
 	return answer != NULL ? put(s, rq, answer) : -ENOMEM;
 }

@@ -210,22 +210,11 @@ quit_error(const struct session *s)
 	return -FTD_E_draining;
 }
 
-static void
-say_last(struct session *s, int error, const char *message, uint64_t retry_after_ms)
-{
-	struct request none = { 0 };
-	json_t *extra = json_pack("{s:b}", "close", 1);
-
-	if (retry_after_ms > 0 && retry_after_ms <= INT64_MAX)
-		(void)json_object_set_new(extra, "retry_after_ms",
-					  json_integer((json_int_t)retry_after_ms));
-	(void)reply_error(s, &none, error, message[0] != '\0' ? message : NULL, extra);
-}
-
 /* The last words to a client that can understand them at any time. */
 static void
 farewell(struct session *s, int r)
 {
+	const struct request none = { 0 };
 	char reason[BOARD_TEXT_MAX];
 
 	if (r == -ETIMEDOUT)
@@ -233,12 +222,12 @@ farewell(struct session *s, int r)
 	if (!s->hello)
 		return;
 	if (r == -ETIMEDOUT)
-		say_last(s, -FTD_E_timeout, "no byte either way for too long", 0);
+		(void)reply_last(s, &none, -FTD_E_timeout, "no byte either way for too long", 0);
 	if (r == -ECANCELED && atomic_load(&s->orders->quit) == BOARD_STAY)
-		say_last(s, -FTD_E_busy, "the server is starting anew", RETRY_MS);
+		(void)reply_last(s, &none, -FTD_E_busy, "the server is starting anew", RETRY_MS);
 	else if (r == -ECANCELED)
-		say_last(s, quit_error(s), gap_reason(s, reason),
-			 atomic_load(&s->orders->retry_after_ms));
+		(void)reply_last(s, &none, quit_error(s), gap_reason(s, reason),
+				 atomic_load(&s->orders->retry_after_ms));
 }
 
 /* The sending side first: closing on unread bytes would take the last answers back. */

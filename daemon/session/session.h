@@ -84,6 +84,7 @@ struct session {
 	uint64_t staging_id; /* random: no two sessions choose the same staging name */
 	uint64_t staged;     /* staging names given */
 	bool leaving;        /* only the last words are left to be sent */
+	bool said_last;      /* nothing follows an answer that closes */
 	bool recorded;       /* the log knows how the request under way has ended */
 	bool left;           /* something in staging that the keeper is to sweep */
 	bool nonsense;       /* the client sent what is no frame or no request */
@@ -159,9 +160,13 @@ int reply_ok(struct session *s, const struct request *rq, json_t *extra);
 /* The same with "more": true. */
 int reply_more(struct session *s, const struct request *rq, json_t *extra);
 /* {"status":"error","code":…,"message":…}; r is negative (errno or FTD_E); message NULL:
- * err_text(r); extra (stolen) e.g. current, limit, retry_after_ms, close, name. Logs nothing. */
+ * err_text(r); extra (stolen) e.g. current, limit, retry_after_ms, close, name. To who was kicked
+ * "cancelled" is the last word, with the reason. */
 int
 reply_error(struct session *s, const struct request *rq, int r, const char *message, json_t *extra);
+/* The same with "close": true; message "": err_text(r), retry_after_ms 0: none. */
+int reply_last(struct session *s, const struct request *rq, int r, const char *message,
+	       uint64_t retry_after_ms);
 /* The same object without an id, for those who send it otherwise. NULL without memory. */
 json_t *reply_error_object(int r, const char *message, json_t *extra);
 /* {"status":"continue"}: the body may come now. */

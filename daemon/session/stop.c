@@ -44,11 +44,8 @@ stop_done(struct session *s, struct stop *stop)
 int
 stop_answer(struct session *s, const struct request *rq, struct stop *stop, json_t *extra)
 {
-	char reason[BOARD_TEXT_MAX];
-	const char *message = gap_kicked(s) ? gap_reason(s, reason) : NULL;
-	int r, done;
+	int r = reply_error(s, rq, stop->error, NULL, extra);
+	int done = stop_done(s, stop);
 
-	r = reply_error(s, rq, stop->error, message, extra);
-	done = stop_done(s, stop);
 	return r < 0 ? r : done;
 }

@@ -137,12 +137,27 @@ def test_kick(ftd, upload):
     assert done["kicked"] == 1 and done["pending"] == 0 and done["sessions"] == [transfer["session"]]
     assert ftd.sessions() == []
     header, _ = client.answer()
-    assert header["status"] == "error" and header["message"] == "work on the disks"
-    while not header.get("close"):
-        header, _ = client.answer()
-    assert header["code"] == "cancelled"
+    assert header["code"] == "cancelled" and header["message"] == "work on the disks" and header["close"]
+    assert client.at_end(), "that is said once"
     assert not (ftd.root / "half.bin").exists()
     assert ftd.ftctl("kick", transfer["session"], check=False).returncode == 7
+
+
+@pytest.mark.parametrize("begin", [{"opt": "upload", "filename": "/x", "filesize": 500_000_000},
+                                   {"opt": "upload", "filename": "/x", "more": True}, {"opt": "upload-part"}])
+def test_kick_is_said_once(ftd, begin):
+    """Whatever is under way: its answer is the last word, and has the reason."""
+    with ftd.client() as client:
+        if begin["opt"] == "upload-part":
+            begun = client.ask({"opt": "upload-begin", "filename": "/x", "filesize": 500_000_000})
+            begin = {**begin, "upload": begun["upload"], "offset": 0, "filesize": 500_000_000}
+        client.send({**begin, "id": 7}, b"" if "more" in begin else b"some of it")
+        ftd.ftctl("kick", until(ftd.transfers)[0]["session"], "--reason", "enough")
+        answer = client.answer()[0]
+        assert (answer["code"], answer["message"], answer["close"], answer["id"]) == ("cancelled", "enough", True, 7)
+        assert client.at_end()
+    for upload in ftd.ask("list-uploads")["uploads"]:
+        ftd.ftctl("upload", "discard", upload["id"])
 
 
 def test_kick_by_address(ftd, upload):
