@@ -43,7 +43,7 @@ look(void *userdata)
 	int r;
 
 	report_transfer_progress(c->s, c->clone.done);
-	r = stop_look(c->s, &c->stop);
+	r = pace_work(c->s, c->rq, &c->stop, "waiting");
 	if (r < 0)
 		c->end = r;
 	return r > 0 ? c->stop.error : r;

@@ -56,12 +56,16 @@ struct digesting {
 static int
 digest_to(struct digesting *d, uint64_t limit)
 {
+	/* where pieces are sent they are the signs of life */
+	const char *phase = d->block == 0 ? "verifying" : NULL;
 	struct session *s = d->s;
 	size_t n;
 	int r;
 
 	while (d->at < limit) {
-		r = (d->at - d->begin) % LOOK_EVERY < SESSION_CHUNK ? stop_look(s, &d->stop) : 0;
+		r = (d->at - d->begin) % LOOK_EVERY < SESSION_CHUNK
+			? pace_work(s, d->rq, &d->stop, phase)
+			: 0;
 		if (r < 0)
 			return r;
 		n = limit - d->at < SESSION_CHUNK ? (size_t)(limit - d->at) : SESSION_CHUNK;

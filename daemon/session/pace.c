@@ -92,3 +92,19 @@ pace_pause(struct session *s, const struct request *rq, struct stop *stop)
 	report_transfer_paused(s, false);
 	return r;
 }
+
+int
+pace_work(struct session *s, const struct request *rq, struct stop *stop, const char *phase)
+{
+	enum board_state state = s->report->state;
+	int r = 0;
+
+	if (pace_paused(s)) {
+		beat_end(s); /* its signs of life are others */
+		r = pace_pause(s, rq, stop);
+		report_state(s, state);
+		if (phase != NULL)
+			(void)beat_begin(s, rq, phase);
+	}
+	return r == 0 ? stop_look(s, stop) : r;
+}

@@ -233,6 +233,9 @@ bool pace_paused(const struct session *s);
  * is looked at meanwhile. 0: go on, or orders end the transfer; 1: stop says why; or conn_*. */
 struct stop;
 int pace_pause(struct session *s, const struct request *rq, struct stop *stop);
+/* The same and then stop_look(), in work that moves nothing: with signs of life of the phase, where
+ * it is not NULL. 0: go on; 1: stop says why it ends; or conn_*. */
+int pace_work(struct session *s, const struct request *rq, struct stop *stop, const char *phase);
 
 /* ---- report.c: the session's page ---- */
 void report_state(struct session *s, enum board_state state);

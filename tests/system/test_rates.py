@@ -128,6 +128,36 @@ def test_pause_and_resume(make_ftd):
         assert client.put("/b", b"b")["status"] == "ok"
 
 
+@pytest.mark.parametrize("request_", [{"opt": "copy", "filename": "/large", "to": "/copy", "if_exists": "replace"},
+                                      {"opt": "digest", "filename": "/large", "verify": True},
+                                      {"opt": "digest", "filename": "/large", "block": 65536}],
+                         ids=["copy", "digest", "blocks"])
+def test_work_that_moves_nothing_is_paused_too(ftd, request_):
+    with open(ftd.root / "large", "wb") as file:
+        file.truncate(64 * MIB)
+    with ftd.client() as client:
+        client.list("/")
+        session = ftd.sessions()[0]["id"]
+        ftd.ftctl("pause", session)
+        client.send({**request_, "id": 1})
+        until(lambda: ftd.transfers() and ftd.transfers()[0]["state"] == "paused", 10, "the pause")
+        header, _ = client.frame()
+        assert (header["status"], header["phase"], header["id"]) == ("working", "paused", 1)
+        assert ftd.transfers()[0]["offset"] == 0 and not (ftd.root / "copy").exists()
+        ftd.ftctl("resume", session)
+        answer = client.answer()[0]
+        while answer.get("more"):
+            answer = client.answer()[0]
+        assert answer["status"] == "ok", answer
+        ftd.ftctl("pause", session)  # what ends it is looked at all the same
+        client.send({**request_, "id": 2})
+        row = until(ftd.transfers, 10)[0]
+        ftd.ftctl("cancel", row["id"])
+        assert client.answer()[0]["code"] == "cancelled"
+        ftd.ftctl("resume", session)
+        assert client.ask({"opt": "ping"})["status"] == "ok"
+
+
 def test_cancel(ftd, upload):
     client, transfer = upload
     answer = ftd.ftctl("cancel", transfer["id"], json_out=True)
