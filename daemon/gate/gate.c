@@ -105,7 +105,7 @@ ask(const struct line *l, const void *packet, size_t size, struct packet_verdict
 
 	if (send(l->privilege, packet, size, MSG_NOSIGNAL) != (ssize_t)size)
 		return -ECANCELED;
-	r = line_wait(l, l->privilege, POLLIN, l->deadline_usec);
+	r = line_await(l);
 	if (r < 0)
 		return r;
 	n = recv(l->privilege, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);

@@ -22,11 +22,27 @@ line_wait(const struct line *l, int fd, short events, uint64_t deadline_usec)
 	n = poll(p, ARRAY_SIZE(p), (int)((deadline_usec - now) / USEC_PER_MSEC) + 1);
 	if (n < 0)
 		return errno == EINTR ? 0 : -errno;
-	if (fd == l->privilege && (p[0].revents & POLLIN))
-		return 0; /* its last word, which it may have closed behind */
 	if (p[1].revents & (POLLHUP | POLLERR))
 		return -ECANCELED; /* nobody could admit this client */
 	return n == 0 ? -ETIMEDOUT : 0;
+}
+
+int
+line_await(const struct line *l)
+{
+	struct pollfd p[] = { { .fd = l->privilege, .events = POLLIN }, { .fd = l->fd } };
+	uint64_t now;
+	int n;
+
+	do {
+		now = clock_usec();
+		if (now >= l->deadline_usec)
+			return -ETIMEDOUT;
+		n = poll(p, ARRAY_SIZE(p), (int)((l->deadline_usec - now) / USEC_PER_MSEC) + 1);
+	} while (n == 0 || (n < 0 && errno == EINTR));
+	if (n < 0)
+		return -errno;
+	return p[0].revents != 0 ? 0 : -ENODATA;
 }
 
 /* Readable only when so many bytes are there. */

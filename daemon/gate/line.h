@@ -21,6 +21,10 @@ struct line {
  * gone, -errno. */
 int line_wait(const struct line *l, int fd, short events, uint64_t deadline_usec);
 
+/* Until the supervisor has answered, or is gone. 0; -ETIMEDOUT; -ENODATA: the client is gone, and
+ * has not only ended its sending side, behind which it still wants its answers; -errno. */
+int line_await(const struct line *l);
+
 /* From plain text to TLS, whose first bytes lie in the connection. 0, -ETIMEDOUT, -EPROTO, … */
 int line_secure(struct line *l, SSL_CTX *ctx);
 

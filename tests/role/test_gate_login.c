@@ -342,6 +342,22 @@ no_verdict_in_time(void **state)
 	end(&p); /* and is not told to be the client's fault */
 }
 
+/* It has said all that it wants, and still reads. */
+static void
+the_client_ends_its_sending_side(void **state)
+{
+	struct peer p;
+
+	(void)state;
+	start(&p, "127.0.0.1", 0);
+	send_frame(&p, "{\"opt\":\"login\",\"user\":\"a\",\"password\":\"b\"}");
+	(void)expect_login(&p, LOGIN_PASSWORD, "a");
+	assert_int_equal(shutdown(p.client, SHUT_WR), 0);
+	say_verdict(&p, "auth_failed");
+	expect_refusal(&p, "auth_failed");
+	end(&p);
+}
+
 static void
 no_supervisor(void **state)
 {
@@ -374,6 +390,7 @@ main(void)
 		cmocka_unit_test(no_secret_in_plain_text_from_elsewhere),
 		cmocka_unit_test(no_key_below_1_3),
 		cmocka_unit_test(no_verdict_in_time),
+		cmocka_unit_test(the_client_ends_its_sending_side),
 		cmocka_unit_test(no_supervisor),
 	};
 

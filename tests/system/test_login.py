@@ -1,7 +1,9 @@
 """Logging in: who gets in and with what, who does not, and what either is told."""
 import os
 import signal
+import socket
 import ssl
+import struct
 import subprocess
 import time
 
@@ -445,6 +447,23 @@ def test_a_gate_that_dies_takes_its_verifier_along(ftd):
         until(lambda: not verifiers(ftd), 2, "the end of the verifier")
     with ftd.connect() as client:
         assert client.login("bob", "x")["status"] == "ok"
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_a_client_that_is_cut_off_takes_its_verifier_along(ftd, secure):
+    """And its place among the gates. Who has only ended the sending side still wants the answer."""
+    ftd.write_users("alice:$6$rounds=20000000$saltsalt$x", f"bob:{hashed('x')}")
+    with (ftd.secure if secure else ftd.client)() as client:
+        client.send({"opt": "login", "user": "alice", "password": "x"})
+        until(lambda: verifiers(ftd), what="a verifier")
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    until(lambda: not verifiers(ftd), 20, "the end of the verifier")
+    until(lambda: ftd.ask("status")["logins"] == 0, 20, "the end of the gate")
+    assert "without an answer" not in ftd.errors and "too long" not in ftd.errors
+    with ftd.client() as client:
+        client.send({"opt": "login", "user": "bob", "password": "x"})
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.answer()[0]["status"] == "ok"
 
 
 def test_many_at_once_all_get_in(ftd):
