@@ -244,7 +244,7 @@ births_send(struct births *b, const struct packet_birth *birth, const int *fds)
 		return r;
 	r = b->waiting.first == NULL ? send_one(b, one) : -EAGAIN;
 	if (r == -EAGAIN)
-		r = later(b) < 0 ? -ENOMEM : 1;
+		r = b->waiting.first == NULL && later(b) < 0 ? -ENOMEM : 1;
 	if (r < 0)
 		birth_free(one);
 	else
