@@ -213,7 +213,7 @@ begin(struct large *x, struct held *ret, struct failure *f)
 	int r;
 
 	r = ask_begin(x, &a, f);
-	if (r < 0 && (f->scope == FAILURE_CONNECTION || f->again))
+	if (r < 0 && (f->scope == FAILURE_CONNECTION || (f->again && x->upload[0] != '\0')))
 		x->unheard++;
 	if (r < 0)
 		return r;
