@@ -199,6 +199,27 @@ fits(const struct partial *p, const struct record_state *s)
 	return r->n == 0 || r->list[r->n - 1].end <= p->head.size;
 }
 
+/* A power cut may take a name back that was not synced, and leave the receipt: then the content is
+ * here again, all of it. What waits beside its target is always synced. */
+static void
+take_back(struct partial *p)
+{
+	struct record_state *s = &p->state;
+	char name[STAGED_NAME_MAX];
+	auto_close int fd = -1;
+	struct stat st;
+
+	if (s->phase != RECORD_DONE || p->head.elsewhere)
+		return;
+	fd = path_open(p->dir, staged_name(&p->id, "", name), O_PATH, 0, false);
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (uint64_t)st.st_size > p->head.size)
+		return;
+	s->phase = RECORD_PUBLISHING;
+	if (st.st_size > 0)
+		(void)record_add(&s->ranges, 0, (uint64_t)st.st_size);
+}
+
 int
 partial_load(struct partial *p)
 {
@@ -218,6 +239,7 @@ partial_load(struct partial *p)
 		p->state = other;
 		p->slot = i;
 	}
+	take_back(p);
 	return 0;
 }
 

@@ -419,8 +419,9 @@ def test_killed_between_name_and_receipt(ftd):
     assert left_behind(ftd) == []
 
 
-def test_killed_before_the_name(ftd):
-    """The same, but the rename did not happen, or not for good."""
+@pytest.mark.parametrize("receipt", [False, True], ids=["without a receipt", "with one"])
+def test_killed_before_the_name(ftd, receipt):
+    """The same, but the rename did not happen, or not for good: the power may be cut before a disk has it."""
     data = content(MIB)
     with ftd.client() as c:
         a = ok(begin(c, "/unnamed", len(data), mtime_ns=7))
@@ -428,7 +429,8 @@ def test_killed_before_the_name(ftd):
         (name,) = left_behind(ftd)
         ok(end(c, a["upload"], data))
         (record,) = records(ftd)
-        unfinish(record)
+        if not receipt:
+            unfinish(record)
         (ftd.root / "unnamed").rename(ftd.root / ".ftd/uploads" / name)
         assert ok(c.ask({"opt": "upload-status", "upload": a["upload"]}))["ranges"] == [[0, len(data)]]
         b = ok(begin(c, "/unnamed", len(data), mtime_ns=7))
