@@ -11,6 +11,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <syslog.h>
 
 #include "daemon/common/rolelog.h"
@@ -92,16 +93,19 @@ session_init(struct session *s, const struct session_start *start)
 
 /* O_PATH: a drop box may be unreadable. What lies on another file system than it did when the
  * configuration was loaded is not the share: a file stored there would be hidden by the next mount.
- */
+ * Of a mount itself nothing is asked here, so one that hangs holds up who asks for its names, and
+ * nobody's birth. */
 static int
 open_root(const struct config_share *share)
 {
 	auto_close int fd = openat(AT_FDCWD, share->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat st;
+	struct statx st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &st) < 0)
 		return -errno;
-	return share->device == 0 || share->device == st.st_dev ? take_fd(&fd) : -EXDEV;
+	return share->device == 0 || share->device == makedev(st.stx_dev_major, st.stx_dev_minor)
+		   ? take_fd(&fd)
+		   : -EXDEV;
 }
 
 static const char *
