@@ -61,6 +61,35 @@ find_in(struct session *s, unsigned share, const struct staged_id *id, struct pa
 	return r;
 }
 
+uint64_t
+resume_mark(uint64_t number, const struct config_share *share)
+{
+	uint64_t mark = 0;
+
+	for (const char *c = share->path; *c != '\0'; c++)
+		mark = 31 * mark + (unsigned char)*c;
+	return number << 8 | (mark & UINT8_MAX);
+}
+
+/* In the shares that have the mark, or in the others; *failed: in one of them nobody knows. */
+static int
+find_in_those(struct session *s, const struct staged_id *id, bool marked, struct partial *p,
+	      int *failed)
+{
+	int r = -ENOENT;
+
+	for (unsigned i = 0; i < s->config->n_shares && r != 0; i++) {
+		if (((uint8_t)resume_mark(0, &s->config->shares[i]) == (uint8_t)id->number) !=
+		    marked)
+			continue;
+		r = find_in(s, i, id, p);
+		partial_done(p);
+		if (r < 0 && !is_absent(r))
+			*failed = r;
+	}
+	return r;
+}
+
 int
 resume_name(struct session *s, const struct request *rq, char *ret)
 {
@@ -68,19 +97,16 @@ resume_name(struct session *s, const struct request *rq, char *ret)
 	struct staged_id id;
 	struct partial p;
 	uint64_t claim;
-	int r = -ENOENT, failed = 0;
+	int r, failed = 0;
 
 	if (text == NULL)
 		return 0;
 	if (!json_is_string(text) ||
 	    partial_parse_id(json_string_value(text), json_string_length(text), &id, &claim) < 0)
 		return -FTD_E_upload_unknown;
-	for (unsigned i = 0; i < s->config->n_shares && r != 0; i++) {
-		r = find_in(s, i, &id, &p);
-		partial_done(&p);
-		if (r < 0 && !is_absent(r))
-			failed = r;
-	}
+	r = find_in_those(s, &id, true, &p, &failed);
+	if (r < 0)
+		r = find_in_those(s, &id, false, &p, &failed);
 	if (r < 0)
 		return failed != 0 ? failed : missing(s, claim);
 	memcpy(ret, p.head.name, sizeof(p.head.name));

@@ -18,6 +18,10 @@ enum { RESUME_RETRY_MS = 500 };
  * -FTD_E_upload_unknown, -FTD_E_upload_expired. */
 int resume_name(struct session *s, const struct request *rq, char *ret);
 
+/* The number of an upload's id, with the share in its last byte: there it is looked for first, so
+ * that a share that hangs holds up no upload of another. */
+uint64_t resume_mark(uint64_t number, const struct config_share *share);
+
 /* Opens the upload of this id (as a client says it) in the share of the place. p->claim is the
  * id's. 0, or a refusal; to be freed with partial_done() in any case. */
 int resume_open(struct session *s, const struct place *place, const struct message_str *id,

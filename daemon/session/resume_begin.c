@@ -24,15 +24,13 @@ struct begin {
  * what is sent. Nobody can make another that has its key, so the hash is SHA-256. Without time and
  * digest it is found by its id only. */
 static int
-key_of(const struct begin *b, struct staged_id *ret)
+hash_of(const struct begin *b, struct staged_id *ret)
 {
 	const struct upload *u = b->u;
 	struct digest_value hash;
 	struct digest *d = NULL;
 	int r;
 
-	if (!u->has_mtime && !u->transfer.has_digest)
-		return getrandom(ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret) ? 0 : -EIO;
 	r = digest_new(DIGEST_SHA256, &d);
 	if (r < 0)
 		return r;
@@ -48,6 +46,21 @@ key_of(const struct begin *b, struct staged_id *ret)
 	(void)digest_free(d);
 	memcpy(ret, hash.bytes, sizeof(*ret));
 	return 0;
+}
+
+static int
+key_of(const struct begin *b, struct staged_id *ret)
+{
+	const struct upload *u = b->u;
+	int r;
+
+	if (u->has_mtime || u->transfer.has_digest)
+		r = hash_of(b, ret);
+	else
+		r = getrandom(ret, sizeof(*ret), 0) == (ssize_t)sizeof(*ret) ? 0 : -EIO;
+	if (r == 0)
+		ret->number = resume_mark(ret->number, &b->s->config->shares[u->place->share]);
+	return r;
 }
 
 /* Whether what is sent now is what the record is about. */
