@@ -274,10 +274,13 @@ static int
 on_settle(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct reexec *x = userdata;
-	bool late = clock_usec() > x->deadline_usec;
+	uint64_t now = clock_usec();
+	bool late = now > x->deadline_usec;
+	/* what was killed and is there is held by a file system that hangs */
+	bool held = late && now - x->deadline_usec > SETTLE_TIMEOUT;
 
 	(void)usec;
-	if (!gates_end(x->sup) || !orphans_none_but_kin(x->sup, late)) {
+	if (!gates_end(x->sup) || (!orphans_none_but_kin(x->sup, late) && !held)) {
 		(void)sd_event_source_set_time_relative(source, SETTLE_STEP);
 		(void)sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 		return 0;

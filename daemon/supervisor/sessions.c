@@ -196,7 +196,7 @@ sessions_watch(struct session *s)
 	log_line(LOG_ERR, "cannot watch s%llu, ending it: %s", (unsigned long long)s->number,
 		 strerror(-r));
 	(void)kill(s->pid, SIGKILL);
-	(void)waitpid(s->pid, NULL, 0);
+	(void)waitpid(s->pid, NULL, WNOHANG); /* or at the end of the daemon */
 	slots_free(s);
 	return r;
 }

@@ -8,6 +8,7 @@
 
 #include "daemon/supervisor/admission.h"
 #include "daemon/supervisor/adoption.h"
+#include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/rate.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
@@ -19,6 +20,9 @@
 
 #define PERIOD (250 * USEC_PER_MSEC)
 #define LARGE_UPLOAD (UINT64_C(1) << 20)
+/* Who is told to end at the deadline is killed after 5 s, and then held by a file system that hangs
+ * or not there. */
+#define DEAD_BY (6 * USEC_PER_SEC)
 
 /* What the living are doing just now. */
 struct activity {
@@ -102,13 +106,20 @@ tell_systemd(const struct supervisor *sup, const struct activity *a)
 static void
 drain(struct supervisor *sup)
 {
-	bool over = clock_usec() >= sup->drain_deadline_usec;
+	uint64_t now = clock_usec();
+	bool over = now >= sup->drain_deadline_usec;
+	bool held = over && now - sup->drain_deadline_usec >= DEAD_BY;
 	struct admission_view view;
 
 	if (!sup->draining)
 		return;
 	admission_view(sup, &view);
-	if (sup->sessions == 0 && (view.pumps == 0 || over))
+	if (sup->sessions > 0 && held)
+		log_line(LOG_ERR,
+			 "%" PRIu32 " killed sessions do not end, as in a file system that hangs: "
+			 "leaving them behind",
+			 sup->sessions);
+	if ((sup->sessions == 0 && (view.pumps == 0 || over)) || held)
 		(void)sd_event_exit(sup->event, 0);
 	else if (over)
 		sessions_drain_is_over(sup);
