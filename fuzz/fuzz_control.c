@@ -66,6 +66,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fake_transfer(fake_session(1, "192.0.2.7"), "a/b", 100, 50, 10);
 	(void)fake_session(2, "2001:db8::1");
 	serve(&rq, data, header, data + rest, size - rest);
+	control_disks_done(&control);
 	fake_stop();
 	return 0;
 }

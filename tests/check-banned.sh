@@ -14,7 +14,7 @@ paths="$paths|link|symlink|readlink|realpath|opendir|utimes|utime|access|mknod|m
 paths="$paths|setxattr|getxattr|nftw|ftw|glob|scandir"
 # Names that come from the command line, the configuration or /proc, never from a peer.
 may_take_paths='^(lib/path\.c|daemon/main\.c|daemon/config/[a-z_]+\.c|daemon/common/(role|sandbox|board)\.c'
-may_take_paths="$may_take_paths|daemon/(keeper/keeper|supervisor/[a-z_]+)\.c|ctl/[a-z_]+\.c|client/[a-z_]+\.c):"
+may_take_paths="$may_take_paths|daemon/(keeper/(disk|keeper)|supervisor/[a-z_]+)\.c|ctl/[a-z_]+\.c|client/[a-z_]+\.c):"
 
 # "calls: the files that have them": programs that are started, what a signal may run, questions to the network
 # about names.

@@ -125,41 +125,52 @@ struct packet_verdict {
 	uint64_t limit, current; /* UINT64_MAX: not said */
 };
 
-/* supervisor → keeper: to sweep, which is not answered, or a question about uploads that have not
- * ended (partial.h) */
-enum keeper_type { KEEPER_SWEEP = 1, KEEPER_LIST, KEEPER_SHOW, KEEPER_DISCARD };
+/* supervisor → keeper: first whose it is; then to sweep, which is not answered either, or a
+ * question about the disk, or about uploads that have not ended (partial.h) */
+enum keeper_type {
+	KEEPER_SHARE = 1,
+	KEEPER_SWEEP,
+	KEEPER_DISK,
+	KEEPER_LIST,
+	KEEPER_SHOW,
+	KEEPER_DISCARD
+};
 enum { KEEPER_PAGE = 256 }; /* so many are told to one KEEPER_LIST */
 struct packet_keeper {
 	uint32_t type;          /* enum keeper_type */
-	uint32_t share;         /* LIST: its index in the configuration */
+	uint32_t share;         /* its index in the configuration: whose keeper it is */
 	uint64_t serial;        /* of the question; the answers repeat it */
-	uint64_t deadline_usec; /* CLOCK_MONOTONIC; later it is void, and not answered */
-	uint64_t id[2];         /* LIST: from this one on; else: of this one */
+	uint64_t deadline_usec; /* CLOCK_MONOTONIC; later it is void: END, -ETIMEDOUT */
+	uint64_t id[2];         /* LIST: from this one on; SHOW, DISCARD: of this one */
 };
 
-/* keeper → supervisor: any number of KEPT_UPLOAD in the order of their ids, then KEPT_END */
-enum kept_type { KEPT_UPLOAD = 1, KEPT_END };
+/* keeper → supervisor: any number of KEPT_UPLOAD in the order of their ids, or one KEPT_DISK, then
+ * KEPT_END */
+enum kept_type { KEPT_UPLOAD = 1, KEPT_DISK, KEPT_END };
 enum kept_flags {
 	KEPT_WRITING = 1 << 0, /* somebody does just now */
 	KEPT_DAMAGED = 1 << 1, /* the record cannot be read: only id and last_ns are known */
 	KEPT_MORE = 1 << 2,    /* END of LIST: there are more behind the last one */
 	KEPT_PRIVATE = 1 << 3, /* the record is open to its uid only: as DAMAGED, and owner */
+
+	KEPT_FULL_OF_FILES = 1 << 4, /* DISK: it takes no more of them, however small */
+	KEPT_READ_ONLY = 1 << 5,
+	KEPT_ELSEWHERE = 1 << 6, /* another one than when the configuration was loaded */
 };
 struct packet_kept {
 	uint32_t type;
 	uint32_t flags; /* enum kept_flags */
 	uint64_t serial;
 	uint64_t id[2]; /* END of LIST: of the last one that was looked at */
-	uint32_t share;
-	int32_t error; /* END: 0 or negative errno; SHOW, DISCARD: -ENOENT: there is none; DISCARD:
-			  -EPERM: it is PRIVATE */
-	uint64_t size; /* UINT64_MAX: unknown */
-	uint64_t held;
+	/* END, DISK: 0 or negative errno; END of SHOW, DISCARD: -ENOENT: there is none; of DISCARD:
+	 * -EPERM: it is PRIVATE */
+	int32_t error;
+	uint32_t owner;  /* PRIVATE: the uid */
+	uint64_t size;   /* UINT64_MAX: unknown; DISK: of all of it */
+	uint64_t held;   /* DISK: how much of it is free */
 	int64_t last_ns; /* when something was written to it last */
 	uint32_t ranges; /* in how many pieces it is held */
 	uint32_t name_len;
-	uint32_t owner; /* PRIVATE: the uid */
-	uint32_t pad;
 	char user[64];   /* "": nobody had logged in */
 	char name[4096]; /* of the target, without an end */
 };

@@ -149,6 +149,7 @@ enum {
 	CALLS_THREAD = 1 << 3, /* the helper thread of a session */
 	CALLS_DATAGRAM = 1 << 4,
 	CALLS_PACKETS = 1 << 5, /* from the supervisor; they may bring descriptors */
+	CALLS_DISK = 1 << 6,
 };
 
 struct filter {
@@ -164,7 +165,7 @@ static struct filter filters[SANDBOX_FILTERS] = {
 	[SANDBOX_GATE] = { .calls = 0, .otherwise = SCMP_ACT_ALLOW },
 	[SANDBOX_SESSION] = { .calls = CALLS_BASE | CALLS_FILES | CALLS_THREAD,
 			      .otherwise = SCMP_ACT_ERRNO(EPERM) },
-	[SANDBOX_KEEPER] = { .calls = CALLS_BASE | CALLS_FILES | CALLS_PACKETS,
+	[SANDBOX_KEEPER] = { .calls = CALLS_BASE | CALLS_FILES | CALLS_PACKETS | CALLS_DISK,
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
 	[SANDBOX_BEACON] = { .calls = CALLS_BASE | CALLS_DATAGRAM,
 			     .otherwise = SCMP_ACT_ERRNO(EPERM) },
@@ -217,6 +218,8 @@ static const int calls_files[] = {
 static const int calls_thread[] = { SCMP_SYS(set_robust_list), SCMP_SYS(rseq) };
 
 static const int calls_packets[] = { SCMP_SYS(recvmsg) };
+
+static const int calls_disk[] = { SCMP_SYS(statfs) };
 
 static const int calls_datagram[] = { SCMP_SYS(recvmmsg), SCMP_SYS(sendmmsg) };
 
@@ -361,6 +364,8 @@ build(scmp_filter_ctx ctx, const struct filter *f)
 		r = allow_thread(ctx);
 	if (r == 0 && (f->calls & CALLS_PACKETS))
 		r = allow(ctx, calls_packets, ARRAY_SIZE(calls_packets));
+	if (r == 0 && (f->calls & CALLS_DISK))
+		r = allow(ctx, calls_disk, ARRAY_SIZE(calls_disk));
 	if (r == 0 && (f->calls & CALLS_DATAGRAM))
 		r = allow(ctx, calls_datagram, ARRAY_SIZE(calls_datagram));
 	return r;

@@ -124,6 +124,15 @@ config_share_of(const struct config *c, const char *name, const char **ret_rest)
 	return best;
 }
 
+bool
+config_is_first_of_root(const struct config *c, unsigned share)
+{
+	for (unsigned i = 0; i < share; i++)
+		if (strcmp(c->shares[i].root, c->shares[share].root) == 0)
+			return false;
+	return true;
+}
+
 unsigned
 config_share_rights(const struct config *c, const struct config_share *share)
 {

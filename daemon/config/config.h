@@ -218,5 +218,8 @@ config_share_of(const struct config *c, const char *name, const char **ret_rest)
 enum { CONFIG_RIGHTS_TEXT_MAX = 64 };
 const char *config_rights_text(unsigned rights, char *buf);
 
+/* Whether no share before it has the same root: what is about roots is done for these. */
+bool config_is_first_of_root(const struct config *c, unsigned share);
+
 /* All rights (RIGHT_*) that somebody may have somewhere in the share. */
 unsigned config_share_rights(const struct config *c, const struct config_share *share);

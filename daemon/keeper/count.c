@@ -256,27 +256,12 @@ static struct {
 	uint64_t due;   /* CLOCK_MONOTONIC; 0: at once */
 	uint64_t last;  /* when it was counted, 0: not yet */
 	uint64_t retry; /* how long to wait after a count that was in vain */
-} plans[CONFIG_SHARES_MAX];
-
-/* Whether the share is to be counted; shares of one directory are one. */
-static bool
-counts(const struct config *config, unsigned i)
-{
-	if (config->shares[i].quota == NUM_UNLIMITED)
-		return false;
-	for (unsigned j = 0; j < i; j++)
-		if (strcmp(config->shares[j].root, config->shares[i].root) == 0)
-			return false;
-	return true;
-}
+} plan;
 
 bool
-count_wanted(const struct config *config)
+count_wanted(const struct config_share *share)
 {
-	for (unsigned i = 0; i < config->n_shares; i++)
-		if (counts(config, i))
-			return true;
-	return false;
+	return share->quota != NUM_UNLIMITED;
 }
 
 static bool
@@ -289,49 +274,44 @@ is_asked(int root)
 }
 
 static void
-plan(unsigned i, const char *root, int r)
+plan_next(const char *root, int r)
 {
 	uint64_t now = clock_usec();
 
 	if (r == 0) {
-		plans[i].last = now;
-		plans[i].due = now + DAY;
-		plans[i].retry = 0;
+		plan.last = now;
+		plan.due = now + DAY;
+		plan.retry = 0;
 		return;
 	}
 	if (r < 0 && r != -ECANCELED)
 		rolelog(LOG_WARNING, "keeper: cannot count the files of %s, trying again: %s", root,
 			strerror(-r));
-	plans[i].retry = plans[i].retry > 0 ? 2 * plans[i].retry : RETRY_FIRST;
-	if (plans[i].retry > UNSURE_AFTER)
-		plans[i].retry = UNSURE_AFTER;
-	plans[i].due = now + plans[i].retry;
+	plan.retry = plan.retry > 0 ? 2 * plan.retry : RETRY_FIRST;
+	if (plan.retry > UNSURE_AFTER)
+		plan.retry = UNSURE_AFTER;
+	plan.due = now + plan.retry;
 }
 
 void
-count_due(const struct config *config, const int *roots, count_stop stop)
+count_due(const struct config_share *share, int root, count_stop stop)
 {
-	for (unsigned i = 0; i < config->n_shares && !stop(); i++)
-		if (roots[i] >= 0 && counts(config, i) &&
-		    (clock_usec() >= plans[i].due || is_asked(roots[i])))
-			plan(i, config->shares[i].root, count_share(roots[i], stop));
+	if (count_wanted(share) && (clock_usec() >= plan.due || is_asked(root)))
+		plan_next(share->root, count_share(root, stop));
 }
 
 void
-count_reclaim(const struct config *config, const int *roots)
+count_reclaim(const struct config_share *share, int root)
 {
 	bool unsure;
 	int r;
 
-	for (unsigned i = 0; i < config->n_shares; i++) {
-		if (roots[i] < 0 || !counts(config, i))
-			continue;
-		r = ledgers_reclaim(roots[i], &unsure);
-		if (r < 0)
-			rolelog(LOG_WARNING,
-				"keeper: cannot look through the quota files of %s: %s",
-				config->shares[i].root, strerror(-r));
-		if (unsure && plans[i].due > plans[i].last + UNSURE_AFTER)
-			plans[i].due = plans[i].last + UNSURE_AFTER;
-	}
+	if (!count_wanted(share))
+		return;
+	r = ledgers_reclaim(root, &unsure);
+	if (r < 0)
+		rolelog(LOG_WARNING, "keeper: cannot look through the quota files of %s: %s",
+			share->root, strerror(-r));
+	if (unsure && plan.due > plan.last + UNSURE_AFTER)
+		plan.due = plan.last + UNSURE_AFTER;
 }

@@ -1,8 +1,9 @@
 /*
- * The keeper: one process of low priority that looks after what outlives a session in the shares.
- * Orphans in staging and what they had reserved: when it starts, when a session died badly, and
- * every ten minutes. What users have of a share with a quota: count.h. What the supervisor wants to
- * know of unfinished uploads: uploads.h.
+ * A keeper: for each share root one process of low priority that looks after what outlives a
+ * session there. A file system that hangs holds its keeper, and no other. Orphans in staging and
+ * what they had reserved: when it starts, when a session died badly, and every ten minutes. What
+ * users have of a share with a quota: count.h. What the supervisor wants to know of the disk and of
+ * unfinished uploads: disk.h, uploads.h.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 #include "daemon/common/sandbox.h"
 #include "daemon/common/sweep.h"
 #include "daemon/keeper/count.h"
+#include "daemon/keeper/disk.h"
 #include "daemon/keeper/ledgers.h"
 #include "daemon/keeper/uploads.h"
 #include "lib/clock.h"
@@ -36,8 +38,9 @@ enum {
 enum { IOPRIO_WHO_PROCESS = 1, IOPRIO_CLASS_IDLE = 3, IOPRIO_CLASS_SHIFT = 13 };
 
 static const struct config *config;
-static int roots[CONFIG_SHARES_MAX]; /* or -errno */
-static int64_t begun_ns;             /* the time of day at begun_usec */
+static const struct config_share *share; /* the first of this root */
+static int root;                         /* or -errno */
+static int64_t begun_ns;                 /* the time of day at begun_usec */
 static uint64_t begun_usec;
 static bool sweep_wanted;
 static int exit_status = -1; /* not negative: it is to end */
@@ -50,65 +53,55 @@ now_ns(void)
 	return begun_ns + (int64_t)((clock_usec() - begun_usec) * NSEC_PER_USEC);
 }
 
-/* A share whose directory could not be opened, or was removed since: another may be there now,
- * which only a keeper that begins can open. */
+/* A directory that could not be opened, or was removed since: another may be there now, which only
+ * a keeper that begins can open. */
 static bool
 is_root_lost(void)
 {
 	struct stat st;
 
-	for (unsigned i = 0; i < config->n_shares; i++)
-		if (roots[i] < 0 || (fstat(roots[i], &st) == 0 && st.st_nlink == 0))
-			return true;
-	return false;
+	return root < 0 || (fstat(root, &st) == 0 && st.st_nlink == 0);
 }
 
 /* Where sessions of other uids can stage files, and keep what they have not finished. */
 static void
-make_for_all(unsigned share)
+make_for_all(void)
 {
 	static const char *const names[] = { RESERVED_STAGING, RESERVED_UPLOADS };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		auto_close int fd = reserved_make(roots[share], names[i], true);
+		auto_close int fd = reserved_make(root, names[i], true);
 
 		if (fd < 0)
 			rolelog(4,
 				"keeper: cannot make " PATH_RESERVED
 				"/%s in %s, users with accounts "
 				"of their own cannot upload there: %s",
-				names[i], config->shares[share].root, strerror(-fd));
+				names[i], share->root, strerror(-fd));
 	}
 }
 
-/* A share that cannot be opened now is the sessions' trouble to tell; it is tried again by the next
- * keeper. */
+/* What cannot be opened now is the sessions' trouble to tell; it is tried again by the next keeper.
+ */
 static void
-open_roots(void)
+open_root(void)
 {
-	for (unsigned i = 0; i < config->n_shares; i++) {
-		roots[i] = open(config->shares[i].root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (roots[i] < 0)
-			roots[i] = -errno;
-		else if (config->own_uids)
-			make_for_all(i);
-	}
+	root = open(share->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		root = -errno;
+	else if (config->own_uids)
+		make_for_all();
 }
 
 static int
 enter_sandbox(void)
 {
-	struct sandbox_root open_ones[CONFIG_SHARES_MAX];
-	size_t n = 0;
+	const struct sandbox_root own = { .fd = root, .access = SANDBOX_READ_WRITE };
 	int r = sandbox_compile(SANDBOX_KEEPER);
 
 	if (r < 0)
 		return r;
-	for (unsigned i = 0; i < config->n_shares; i++)
-		if (roots[i] >= 0)
-			open_ones[n++] =
-			    (struct sandbox_root){ .fd = roots[i], .access = SANDBOX_READ_WRITE };
-	r = sandbox_landlock(open_ones, n);
+	r = sandbox_landlock(&own, root >= 0);
 	if (r < 0 && config->sandbox == CONFIG_SANDBOX_REQUIRE)
 		return r;
 	return sandbox_enter(SANDBOX_KEEPER);
@@ -117,10 +110,15 @@ enter_sandbox(void)
 static int
 take(const struct packet_keeper *p)
 {
-	if (p->type != KEEPER_SWEEP)
-		return uploads_answer(ROLE_FD_HOUSE, p, config, roots);
-	sweep_wanted = true; /* one serves all that wait */
-	return 0;
+	switch (p->type) {
+	case KEEPER_SWEEP:
+		sweep_wanted = true; /* one serves all that wait */
+		return 0;
+	case KEEPER_DISK:
+		return disk_answer(ROLE_FD_HOUSE, p, share);
+	default:
+		return uploads_answer(ROLE_FD_HOUSE, p, root);
+	}
 }
 
 /* Takes what the supervisor has sent; also now and then in what takes long. Whether the keeper is
@@ -147,27 +145,22 @@ attend(void)
 }
 
 static void
-tell(const char *what, unsigned share, int r)
+tell(const char *what, int r)
 {
 	if (r < 0)
-		rolelog(4, "keeper: cannot look through the %s of %s: %s", what,
-			config->shares[share].root, strerror(-r));
+		rolelog(4, "keeper: cannot look through the %s of %s: %s", what, share->root,
+			strerror(-r));
 }
 
 static void
-sweep_all(void)
+sweep(void)
 {
 	size_t removed = 0, expired = 0;
 
-	for (unsigned i = 0; i < config->n_shares && !attend(); i++) {
-		if (roots[i] < 0)
-			continue;
-		tell("staging", i, sweep_share(roots[i], ledgers_release, &removed));
-		tell("unfinished uploads", i,
-		     partial_expire(roots[i], now_ns(), config->uploads_keep, ledgers_release,
-				    &expired));
-	}
-	count_reclaim(config, roots);
+	tell("staging", sweep_share(root, ledgers_release, &removed));
+	tell("unfinished uploads",
+	     partial_expire(root, now_ns(), config->uploads_keep, ledgers_release, &expired));
+	count_reclaim(share, root);
 	if (removed > 0)
 		rolelog(6, "keeper: removed %zu unfinished files that no session holds", removed);
 	if (expired > 0)
@@ -179,7 +172,7 @@ static int
 loop(void)
 {
 	struct pollfd p = { .fd = ROLE_FD_HOUSE, .events = POLLIN };
-	int step = count_wanted(config) ? LOOK_MS : PERIOD_MS;
+	int step = root >= 0 && count_wanted(share) ? LOOK_MS : PERIOD_MS;
 	uint64_t next = 0;
 
 	for (;;) {
@@ -187,16 +180,31 @@ loop(void)
 			if (next != 0 && is_root_lost())
 				return ROLE_EXIT_OK;
 			sweep_wanted = false;
-			sweep_all();
+			if (root >= 0)
+				sweep();
 			next = clock_usec() + PERIOD_MS * USEC_PER_MSEC;
 		}
-		count_due(config, roots, attend);
+		if (root >= 0)
+			count_due(share, root, attend);
 		/* what was asked for while it was busy is not slept upon */
 		if (poll(&p, 1, sweep_wanted ? 0 : step) < 0 && errno != EINTR)
 			return ROLE_EXIT_BROKEN;
 		if (attend())
 			return exit_status;
 	}
+}
+
+/* The first thing that is said says whose keeper this is. */
+static int
+learn_share(void)
+{
+	struct packet_keeper p;
+	ssize_t n = io_recv_packet(ROLE_FD_HOUSE, &p, sizeof(p), NULL, 0, NULL, 0);
+
+	if (n != (ssize_t)sizeof(p) || p.type != KEEPER_SHARE || p.share >= config->n_shares)
+		return -EBADMSG;
+	share = &config->shares[p.share];
+	return 0;
 }
 
 int
@@ -208,12 +216,14 @@ keeper_main(void)
 		return ROLE_EXIT_SETUP;
 	if (role_map_config(ROLE_FD_CONFIG, &config) < 0)
 		return ROLE_EXIT_SETUP;
+	if (learn_share() < 0)
+		return ROLE_EXIT_PROTOCOL;
 	begun_ns = clock_real_ns();
 	begun_usec = clock_usec();
 	rolelog_init(ROLE_FD_LOG, config->log_level);
 	(void)syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		      IOPRIO_CLASS_IDLE << IOPRIO_CLASS_SHIFT);
-	open_roots();
+	open_root();
 	r = enter_sandbox();
 	if (r < 0) {
 		rolelog(3, "keeper: cannot enter the sandbox, not starting: %s", strerror(-r));

@@ -19,7 +19,7 @@
 struct answer {
 	int sock;
 	const struct packet_keeper *question;
-	const int *roots;
+	int root;
 	struct packet_kept packet;
 	struct partial partial;
 };
@@ -73,14 +73,14 @@ changed_ns(const struct stat *st)
 /* The record is of a uid whose sessions alone may read it, since the claim is in it. That its
  * content waits is to be seen from without: who has published it removes what leads there. */
 static int
-describe_private(struct answer *a, unsigned share, const struct partial *p)
+describe_private(struct answer *a, const struct partial *p)
 {
 	struct packet_kept *k = &a->packet;
 	struct stat st;
 	int r = partial_stat(p, &st);
 
 	if (r == 0)
-		r = st.st_size == 0 ? 0 : staged_is_kept(a->roots[share], &p->id);
+		r = st.st_size == 0 ? 0 : staged_is_kept(a->root, &p->id);
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
 	k->last_ns = changed_ns(&st);
@@ -92,7 +92,7 @@ describe_private(struct answer *a, unsigned share, const struct partial *p)
 /* Opens the upload and writes into the packet what it is. 0; -ENOENT: it is gone, has just been
  * made and not begun, or has ended. */
 static int
-describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
+describe(struct answer *a, int dir, const struct staged_id *id)
 {
 	struct packet_kept *k = &a->packet;
 	struct partial *p = &a->partial;
@@ -100,10 +100,10 @@ describe(struct answer *a, unsigned share, int dir, const struct staged_id *id)
 	int r;
 
 	partial_init(p, dir, id);
-	*k = (struct packet_kept){ .id = { id->session, id->number }, .share = share };
+	*k = (struct packet_kept){ .id = { id->session, id->number } };
 	r = partial_open(p);
 	if (r == -EPERM || r == -EACCES)
-		return describe_private(a, share, p);
+		return describe_private(a, p);
 	if (r == 0)
 		r = partial_load(p);
 	if (p->record >= 0 && fstat(p->record, &st) == 0) {
@@ -170,110 +170,78 @@ read_page(int dir, const struct staged_id *from, struct page *page)
 }
 
 static int
-list(struct answer *a, unsigned share)
+list(struct answer *a)
 {
 	const struct packet_keeper *q = a->question;
 	const struct staged_id from = { q->id[0], q->id[1] };
-	auto_close int dir = reserved_open(a->roots[share], RESERVED_UPLOADS);
+	auto_close int dir = reserved_open(a->root, RESERVED_UPLOADS);
 	static struct page page;
 	int r = dir < 0 ? dir : read_page(dir, &from, &page);
 
 	if (r < 0)
 		return say_end(a, r == -ENOENT ? 0 : r);
 	for (unsigned i = 0; i < page.n && r == 0; i++) {
-		if (describe(a, share, dir, &page.ids[i]) == 0)
+		if (describe(a, dir, &page.ids[i]) == 0)
 			r = say(a, KEPT_UPLOAD);
 		partial_done(&a->partial);
 	}
 	return r < 0 ? r : page.more ? say_more(a, &page.ids[page.n - 1]) : say_end(a, 0);
 }
 
-/* Shares of one directory have the same uploads. */
-static bool
-is_listed(const struct config *config, unsigned share)
-{
-	for (unsigned i = 0; i < share; i++)
-		if (strcmp(config->shares[i].root, config->shares[share].root) == 0)
-			return true;
-	return false;
-}
-
-static int
-answer_list(struct answer *a, const struct config *config)
-{
-	unsigned share = a->question->share;
-
-	if (share >= config->n_shares || is_listed(config, share))
-		return say_end(a, 0);
-	if (a->roots[share] < 0)
-		return say_end(a, a->roots[share]);
-	return list(a, share);
-}
-
 /* ---- one */
 
 static int
-discard(struct answer *a, int root)
+discard(struct answer *a)
 {
 	int r;
 
 	/* its writers cannot be told, and what of it lies elsewhere is not ours to remove */
 	if ((a->packet.flags & KEPT_PRIVATE) != 0)
 		return -EPERM;
-	r = a->partial.record < 0 ? -EIO : partial_discard(&a->partial, root, DISCARD_USEC);
+	r = a->partial.record < 0 ? -EIO : partial_discard(&a->partial, a->root, DISCARD_USEC);
 	/* with the content gone, what was reserved for it is nobody's */
 	if (r == 0)
-		(void)ledgers_release(root, &a->partial.id);
+		(void)ledgers_release(a->root, &a->partial.id);
 	return r;
 }
 
 /* -ENOENT: it is not in this share. */
 static int
-answer_in(struct answer *a, unsigned share)
+one(struct answer *a)
 {
 	const struct staged_id id = { a->question->id[0], a->question->id[1] };
-	auto_close int dir = reserved_open(a->roots[share], RESERVED_UPLOADS);
+	auto_close int dir = reserved_open(a->root, RESERVED_UPLOADS);
 	int r;
 
 	if (dir < 0)
 		return dir;
-	r = describe(a, share, dir, &id);
+	r = describe(a, dir, &id);
 	if (r == 0)
 		r = say(a, KEPT_UPLOAD);
 	if (r == 0 && a->question->type == KEEPER_DISCARD)
-		r = discard(a, a->roots[share]);
+		r = discard(a);
 	partial_done(&a->partial);
 	return r;
 }
 
-static int
-answer_one(struct answer *a, const struct config *config)
-{
-	int r = -ENOENT;
-
-	for (unsigned i = 0; r == -ENOENT && i < config->n_shares; i++)
-		if (a->roots[i] >= 0)
-			r = answer_in(a, i);
-	return say_end(a, r);
-}
-
 int
-uploads_answer(int sock, const struct packet_keeper *question, const struct config *config,
-	       const int *roots)
+uploads_answer(int sock, const struct packet_keeper *question, int root)
 {
 	static struct answer a; /* too large for a stack */
 
 	a.sock = sock;
 	a.question = question;
-	a.roots = roots;
+	a.root = root;
 	if (clock_usec() >= question->deadline_usec)
-		return 0;
+		return say_end(&a, -ETIMEDOUT);
+	if (root < 0)
+		return say_end(&a, root);
 	switch (question->type) {
 	case KEEPER_LIST:
-		return answer_list(&a, config);
+		return list(&a);
 	case KEEPER_SHOW:
 	case KEEPER_DISCARD:
-		return answer_one(&a, config);
+		return say_end(&a, one(&a));
 	default:
 		return -EBADMSG;
 	}

@@ -202,7 +202,7 @@ control_reconfigure(struct supervisor *sup)
 
 	c->viewers = group_named(sup->config->control_group);
 	c->operators = group_named(sup->config->control_operator_group);
-	c->disks_usec = 0;
+	control_disks_done(c);
 }
 
 void
@@ -276,6 +276,7 @@ control_stop(struct supervisor *sup)
 			(void)control_peer_run(p);
 		control_drop(p);
 	}
+	control_disks_done(c);
 	(void)sd_event_source_disable_unref(c->listen);
 	(void)sd_event_source_disable_unref(c->retry);
 	(void)sd_event_source_disable_unref(c->changed);

@@ -1,10 +1,10 @@
 /*
  * The control socket, between its files: control.c (who may speak, how many), control_peer.c (bytes
  * and frames of one peer), control_command.c (the table, one request from begin to end), and the
- * commands: control_ban.c, control_status.c, control_list.c, control_metrics.c, control_config.c,
- * control_explain.c, control_kick.c, control_reexec.c, control_reload.c, control_traffic.c,
- * control_uploads.c, control_users.c, control_wait.c. Runs in the supervisor; every byte of a peer
- * is hostile. Fuzzed (fuzz/control.c).
+ * commands: control_ban.c, control_status.c (with control_disks.c), control_list.c,
+ * control_metrics.c, control_config.c, control_explain.c, control_kick.c, control_reexec.c,
+ * control_reload.c, control_traffic.c, control_uploads.c, control_users.c, control_wait.c. Runs in
+ * the supervisor; every byte of a peer is hostile. Fuzzed (fuzz/control.c).
  */
 #pragma once
 
@@ -124,25 +124,36 @@ int control_add_ban(struct control_request *rq, const struct subnet *net, uint64
 /* Every problem as a row. 0 or -ENOMEM. */
 int control_problem_rows(const struct config_problems *problems, json_t **ret);
 
-/* ---- control_status.c ---- */
+/* ---- control_disks.c ---- */
 struct control_disk {
-	const char *path;     /* borrowed from the configuration in force */
-	uint64_t free, total; /* bytes; UINT64_MAX: cannot be told */
-	bool full_of_files;   /* it takes no more of them, however small */
+	struct question question; /* first: tell() is given it */
+	unsigned share;           /* the first of this root */
+	const char *path;         /* borrowed from the configuration in force */
+	uint64_t told_usec;       /* when the keeper told what follows, 0: never */
+	uint64_t asked_usec;      /* since when it is asked in vain, 0: it has answered */
+	uint64_t free, total;     /* bytes; UINT64_MAX: cannot be told */
+	bool full_of_files;       /* it takes no more of them, however small */
 	bool read_only;
 	bool elsewhere; /* another file system than when the configuration was loaded */
 };
-/* The disks of the share roots, at most a second old (borrowed). Returns how many. */
+/* Asks about those of which nothing was told for a second. false: answers are to come, within a
+ * second or not at all; a step answers CONTROL_WAIT and asks again. */
+bool control_disks_ask(struct supervisor *sup);
+/* The disks of the share roots, as they were told (borrowed). Returns how many. */
 unsigned control_disks(struct supervisor *sup, const struct control_disk **ret);
+/* Forgets them: the configuration is another, or there is an end. */
+void control_disks_done(struct control *c);
 
 /* ---- control_uploads.c ---- */
-/* A question about one upload, and what came of it. */
+/* A question about one upload, to one keeper after the other, and what came of it. */
 struct control_upload {
 	struct question question; /* first: tell() is given it */
 	const struct supervisor *sup;
 	struct packet_keeper packet;
-	uint64_t begun_usec, until_usec; /* 0: not begun */
-	bool asked;
+	uint64_t begun_usec, until_usec; /* 0: not begun; how long this keeper has */
+	bool asked;                      /* this keeper was */
+	bool found;                      /* it has it */
+	int error;                       /* why it may be nowhere */
 	json_t *row;
 };
 /* "u…" without the part that is its client's secret; null: of none. */
@@ -195,8 +206,7 @@ struct control {
 	gid_t viewers, operators; /* (gid_t)-1: no such group */
 	struct control_peer *peers[CONTROL_PEERS_MAX];
 
-	uint64_t disks_usec; /* when they were looked at */
-	unsigned n_disks;
+	unsigned n_disks; /* 0: not looked at */
 	struct control_disk disks[CONFIG_SHARES_MAX];
 };
 /* The role of a peer with these credentials. */

@@ -263,6 +263,17 @@ disk_rows(FILE *f, const char *name, const char *help, const struct control_disk
 }
 
 static void
+disk_answers(FILE *f, const struct control_disk *d, unsigned n)
+{
+	family(f, "ftd_disk_answers", "gauge", "0: the file system of the share root is silent.");
+	for (unsigned i = 0; i < n; i++) {
+		(void)fputs("ftd_disk_answers{root=\"", f);
+		label(f, d[i].path);
+		(void)fprintf(f, "\"} %d\n", d[i].asked_usec == 0);
+	}
+}
+
+static void
 disks(FILE *f, struct supervisor *sup)
 {
 	const struct control_disk *d;
@@ -270,6 +281,7 @@ disks(FILE *f, struct supervisor *sup)
 
 	gauge(f, "ftd_limit_free_space_bytes", "What uploads must leave free.",
 	      sup->config->free_space);
+	disk_answers(f, d, n);
 	disk_rows(f, "ftd_disk_free_bytes", "Free beneath the share root.", d, n, false);
 	disk_rows(f, "ftd_disk_size_bytes", "Size of the file system.", d, n, true);
 }
@@ -347,6 +359,8 @@ metrics_step(struct control_request *rq, json_t *answer)
 	int r;
 
 	if (m->text == NULL) {
+		if (!control_disks_ask(rq->sup) && !rq->ending)
+			return CONTROL_WAIT;
 		r = print(rq->sup, &m->text);
 		if (r < 0)
 			return r;

@@ -1,8 +1,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/common/sandbox.h"
@@ -14,59 +12,10 @@
 #include "lib/num.h"
 #include "lib/own.h"
 
-enum { CERTIFICATE_DAYS = 14 }; /* with fewer left there is a warning */
+enum { CERTIFICATE_DAYS = 14 };        /* with fewer left there is a warning */
+#define SILENCE_MAX (3 * USEC_PER_SEC) /* longer than a keeper is busy with anything else */
 
 /* ---- disks ---- */
-
-static bool
-known_root(const struct control *c, const char *root)
-{
-	for (unsigned i = 0; i < c->n_disks; i++)
-		if (strcmp(c->disks[i].path, root) == 0)
-			return true;
-	return false;
-}
-
-static void
-look_at_disk(const struct config_share *share, struct control_disk *ret)
-{
-	struct statvfs fs;
-	struct stat st;
-
-	*ret = (struct control_disk){ share->root, UINT64_MAX, UINT64_MAX, false, false, false };
-	if (stat(share->root, &st) < 0 || statvfs(share->root, &fs) < 0)
-		return;
-	ret->free = (uint64_t)fs.f_bavail * fs.f_frsize;
-	ret->total = (uint64_t)fs.f_blocks * fs.f_frsize;
-	ret->full_of_files = fs.f_files > 0 && fs.f_favail == 0;
-	ret->read_only = (fs.f_flag & ST_RDONLY) != 0;
-	ret->elsewhere = share->device != 0 && share->device != st.st_dev;
-}
-
-static void
-look_at_disks(struct control *c)
-{
-	const struct config *config = c->sup->config;
-
-	c->n_disks = 0;
-	for (unsigned i = 0; i < config->n_shares; i++)
-		if (!known_root(c, config->shares[i].root))
-			look_at_disk(&config->shares[i], &c->disks[c->n_disks++]);
-}
-
-unsigned
-control_disks(struct supervisor *sup, const struct control_disk **ret)
-{
-	struct control *c = sup->control;
-	uint64_t now = clock_usec();
-
-	if (c->disks_usec == 0 || now - c->disks_usec >= USEC_PER_SEC) {
-		look_at_disks(c);
-		c->disks_usec = now;
-	}
-	*ret = c->disks;
-	return c->n_disks;
-}
 
 static json_t *
 disks(struct supervisor *sup)
@@ -109,10 +58,28 @@ is_written_to(const struct config *config, const char *root)
 }
 
 static int
+warn_silence(const struct control_disk *d, json_t *list)
+{
+	uint64_t silence = clock_usec() - d->asked_usec;
+
+	if (silence < SILENCE_MAX)
+		return 0;
+	if (d->question.serial == 0)
+		return warn(list, "nothing is known of share root %s: its keeper does not run",
+			    d->path);
+	return warn(list,
+		    "share root %s has not answered for %" PRIu64
+		    " s: its file system hangs, or the disk is very slow",
+		    d->path, silence / USEC_PER_SEC);
+}
+
+static int
 warn_disk(const struct config *config, const struct control_disk *d, json_t *list)
 {
 	char has[NUM_TEXT_MAX], needs[NUM_TEXT_MAX];
 
+	if (d->asked_usec != 0)
+		return warn_silence(d, list);
 	if (d->free == UINT64_MAX)
 		return warn(list, "share root %s cannot be reached", d->path);
 	if (d->elsewhere)
@@ -318,6 +285,8 @@ status_step(struct control_request *rq, json_t *answer)
 	struct totals totals;
 	int r;
 
+	if (!control_disks_ask(rq->sup) && !rq->ending)
+		return CONTROL_WAIT;
 	supervisor_totals(rq->sup, &totals);
 	r = set_daemon(rq->sup, answer);
 	if (r == 0)

@@ -5,18 +5,37 @@
 
 #include "daemon/common/partial.h"
 #include "daemon/supervisor/control.h"
+#include "daemon/supervisor/helpers.h"
 #include "lib/clock.h"
 #include "lib/err.h"
 #include "lib/own.h"
 
-/* What the keeper knows of uploads that have not ended. It may be held by a file system that hangs:
- * then we say that we do not know. */
+/* What the keepers know of uploads that have not ended. One may be held by a file system that
+ * hangs: then we say that we do not know of its share, and go on with the others. */
 
 #define PATIENCE (2 * USEC_PER_SEC)
-/* it takes the record twice, and gives writers 2 s */
+/* for one that was found: it takes the record twice, and gives writers 2 s */
 #define DISCARD_PATIENCE (15 * USEC_PER_SEC)
 enum { ID_TEXT = 1 + 32 }; /* without the claim */
-static const char silence[] = "the keeper does not answer: it is busy, or a file system hangs";
+static const char silence[] =
+    "the keeper of the share does not answer: it is busy, or the file system hangs";
+
+/* The next one that has a keeper, or n_shares. */
+static unsigned
+share_behind(const struct config *c, unsigned share)
+{
+	do {
+		share++;
+	} while (share < c->n_shares && !config_is_first_of_root(c, share));
+	return share;
+}
+
+/* Who has said nothing for so long is not waited for again. */
+static bool
+is_silent(unsigned share)
+{
+	return helpers_keeper_silence(share) >= PATIENCE;
+}
 
 /* ---- rows ---- */
 
@@ -151,10 +170,12 @@ static int
 begin_list(struct control_request *rq, struct list *l)
 {
 	l->sup = rq->sup;
+	l->question.about = KEPT_UPLOAD;
 	l->question.tell = tell_row;
 	l->until_usec = clock_usec() + PATIENCE;
 	l->pages.rows = json_array();
 	l->unknown = json_array();
+	(void)control_disks_ask(rq->sup); /* so those that hang are silent together, not in turn */
 	return l->pages.rows == NULL || l->unknown == NULL ? -ENOMEM : 0;
 }
 
@@ -171,7 +192,7 @@ note_unknown(struct list *l, const char *why)
 static void
 next_share(struct list *l)
 {
-	l->share++;
+	l->share = share_behind(l->sup->config, l->share);
 	l->from[0] = l->from[1] = 0;
 	l->until_usec = clock_usec() + PATIENCE;
 }
@@ -189,15 +210,14 @@ end_page(struct list *l)
 	return r;
 }
 
-/* Of this share and those behind it nothing can be told. */
+/* Of this share nothing more can be told. */
 static int
 give_up(struct list *l)
 {
-	int r = 0;
+	int r = note_unknown(l, silence);
 
 	questions_forget(&l->question);
-	for (; r == 0 && l->share < l->sup->config->n_shares; l->share++)
-		r = note_unknown(l, silence);
+	next_share(l);
 	return r;
 }
 
@@ -222,7 +242,7 @@ gather(struct control_request *rq, struct list *l)
 	while (r == 0 && !l->finished && json_array_size(l->pages.rows) == 0) {
 		if (l->question.answered)
 			r = end_page(l);
-		else if (clock_usec() >= l->until_usec)
+		else if (clock_usec() >= l->until_usec || is_silent(l->share))
 			r = give_up(l);
 		else if (l->question.serial != 0 || ask_page(l) < 0)
 			return CONTROL_WAIT;
@@ -297,70 +317,108 @@ tell_one(struct question *q, const struct packet_kept *k)
 	    control_set(u->row, "pieces",
 			control_number_or_null(is_known(k) ? k->ranges : UINT64_MAX)) < 0)
 		json_decref(take_ptr(u->row));
+	u->found = true;
+	if (u->packet.type == KEEPER_DISCARD)
+		u->until_usec = clock_usec() + DISCARD_PATIENCE;
+}
+
+static void
+ask_share(struct control_upload *u, unsigned share)
+{
+	questions_forget(&u->question);
+	u->question.answered = u->asked = false;
+	u->packet.share = share;
+	u->packet.deadline_usec = u->until_usec = clock_usec() + PATIENCE;
 }
 
 static int
-begin_one(struct control_request *rq, const char *text, enum keeper_type type, uint64_t patience,
+begin_one(struct control_request *rq, const char *text, enum keeper_type type,
 	  struct control_upload *u)
 {
 	u->sup = rq->sup;
+	u->question.about = KEPT_UPLOAD;
 	u->question.tell = tell_one;
 	u->begun_usec = clock_usec();
-	u->until_usec = u->begun_usec + patience;
-	u->packet = (struct packet_keeper){ .type = type, .deadline_usec = u->until_usec };
+	u->error = -ENOENT;
+	u->packet = (struct packet_keeper){ .type = type };
 	if (parse_id(text, u->packet.id) < 0)
 		return control_refuse(rq, -FTD_E_bad_request,
 				      "an upload is u and 32 hex digits, not %s", text);
+	(void)control_disks_ask(rq->sup); /* as for a list */
+	ask_share(u, 0);
 	return 0;
 }
 
 static int
-refuse_one(struct control_request *rq, const struct control_upload *u, int r)
+refuse_one(struct control_request *rq, const struct control_upload *u)
 {
-	if (r == -ENOENT)
+	if (u->error == -ENOENT)
 		return control_refuse(rq, -FTD_E_not_found, "there is no such unfinished upload");
-	if (r == -EPERM)
+	if (u->error == -EPERM)
 		return control_refuse(rq, -FTD_E_permission,
 				      "only a session of its own account can remove it: "
 				      "upload-abort, or when it has expired");
-	if (r == -EBUSY)
-		return control_refuse(rq, r, "somebody writes to it and does not let go");
-	if (r == -ETIMEDOUT && u->packet.type == KEEPER_DISCARD)
+	if (u->error == -EBUSY)
+		return control_refuse(rq, u->error, "somebody writes to it and does not let go");
+	if (u->error == -ETIMEDOUT && u->packet.type == KEEPER_DISCARD)
 		return control_refuse(rq, -FTD_E_timeout,
 				      "%s; whether the upload is still there is not known",
 				      silence);
-	if (r == -ETIMEDOUT)
+	if (u->error == -ETIMEDOUT)
 		return control_refuse(rq, -FTD_E_timeout, "%s", silence);
-	return r;
+	return u->error;
 }
 
-/* CONTROL_DONE, and u->row is the upload; CONTROL_WAIT; or the refusal. */
+/* What the keeper of this share said, or that it said nothing: false, and it is still waited for.
+ */
+static bool
+is_decided(struct control_upload *u, int *ret)
+{
+	const struct question *q = &u->question;
+	/* what was begun and lost is not begun again: it may have happened */
+	bool lost = u->asked && q->serial == 0 && u->packet.type == KEEPER_DISCARD;
+
+	if (q->answered)
+		*ret = q->error;
+	else if (lost || clock_usec() >= u->until_usec || (!u->found && is_silent(u->packet.share)))
+		*ret = -ETIMEDOUT;
+	else
+		return false;
+	return true;
+}
+
+/* One share after the other: the id does not tell in which it is. CONTROL_DONE, and u->row is the
+ * upload; CONTROL_WAIT; or the refusal. */
 static int
-ask_one(struct control_request *rq, const char *text, enum keeper_type type, uint64_t patience,
+ask_one(struct control_request *rq, const char *text, enum keeper_type type,
 	struct control_upload *u)
 {
-	int r = u->begun_usec == 0 ? begin_one(rq, text, type, patience, u) : 0;
+	int r = u->begun_usec == 0 ? begin_one(rq, text, type, u) : 0;
 
 	if (r < 0)
 		return r;
-	if (u->question.answered && u->question.error == 0)
-		return u->row != NULL ? CONTROL_DONE : -EBADMSG;
-	if (u->question.answered)
-		return refuse_one(rq, u, u->question.error);
-	/* what was begun and lost is not begun again: it may have happened */
-	if (clock_usec() >= u->until_usec ||
-	    (u->asked && u->question.serial == 0 && type == KEEPER_DISCARD))
-		return refuse_one(rq, u, -ETIMEDOUT);
-	if (u->question.serial == 0)
-		u->asked = questions_ask(&u->question, &u->packet) == 0;
-	return CONTROL_WAIT;
+	while (u->packet.share < rq->sup->config->n_shares) {
+		if (!is_decided(u, &r)) {
+			if (u->question.serial == 0)
+				u->asked |= questions_ask(&u->question, &u->packet) == 0;
+			return CONTROL_WAIT;
+		}
+		if (r == 0)
+			return u->row != NULL ? CONTROL_DONE : -EBADMSG;
+		if (r != -ENOENT)
+			u->error = r;
+		if (u->found) /* and something is wrong with it */
+			break;
+		ask_share(u, share_behind(rq->sup->config, u->packet.share));
+	}
+	return refuse_one(rq, u);
 }
 
 int
 control_show_upload(struct control_request *rq, const char *text, struct control_upload *u,
 		    json_t *answer)
 {
-	int r = ask_one(rq, text, KEEPER_SHOW, PATIENCE, u);
+	int r = ask_one(rq, text, KEEPER_SHOW, u);
 
 	return r != CONTROL_DONE ? r : control_set(answer, "upload", json_incref(u->row));
 }
@@ -388,7 +446,7 @@ upload_discard_step(struct control_request *rq, json_t *answer)
 {
 	struct discard *args = rq->state;
 	struct control_upload *u = &args->upload;
-	int r = ask_one(rq, args->id.data, KEEPER_DISCARD, DISCARD_PATIENCE, u);
+	int r = ask_one(rq, args->id.data, KEEPER_DISCARD, u);
 
 	if (r != CONTROL_DONE)
 		return r;

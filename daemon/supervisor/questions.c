@@ -2,7 +2,7 @@
 
 #include "daemon/supervisor/helpers.h"
 
-/* At most one for each peer of the control socket. */
+/* At most one for each peer of the control socket, and one for each disk. */
 static struct question *questions;
 
 int
@@ -19,6 +19,7 @@ questions_ask(struct question *q, struct packet_keeper *packet)
 	if (r < 0)
 		return r;
 	q->serial = serial;
+	q->share = packet->share;
 	q->next = questions;
 	questions = q;
 	return 0;
@@ -59,19 +60,24 @@ questions_take(struct supervisor *sup, struct packet_kept *kept)
 	kept->user[sizeof(kept->user) - 1] = '\0';
 	if (kept->name_len > sizeof(kept->name))
 		kept->name_len = sizeof(kept->name);
-	if (kept->type != KEPT_UPLOAD) {
+	if (kept->type == KEPT_END) {
 		end(q, kept);
 		control_changed(sup);
-	} else if (q->told < KEEPER_PAGE) {
+	} else if (kept->type == (uint32_t)q->about && q->told < KEEPER_PAGE) {
 		q->told++;
 		q->tell(q, kept);
 	}
 }
 
 void
-questions_lost(struct supervisor *sup)
+questions_lost(struct supervisor *sup, unsigned share)
 {
-	while (questions != NULL)
-		questions_forget(questions);
+	struct question *q = questions, *next;
+
+	for (; q != NULL; q = next) {
+		next = q->next;
+		if (q->share == share)
+			questions_forget(q);
+	}
 	control_changed(sup);
 }

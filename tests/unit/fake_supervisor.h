@@ -364,6 +364,13 @@ helpers_ask_keeper(const struct packet_keeper *question)
 	return fake.keeper_answer;
 }
 
+uint64_t
+helpers_keeper_silence(unsigned share)
+{
+	(void)share;
+	return 0;
+}
+
 void
 log_line(int level, const char *format, ...)
 {

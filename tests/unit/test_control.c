@@ -33,12 +33,32 @@ control(void)
 	return fake.sup.control;
 }
 
+static struct packet_kept disk; /* what the keeper says of it; type 0: nothing */
+
+static bool
+keeper_answers(void)
+{
+	struct packet_kept end = { .type = KEPT_END, .serial = fake.asked.serial };
+
+	if (fake.asked.type != KEEPER_DISK || disk.type == 0)
+		return false;
+	fake.asked.type = 0;
+	disk.serial = end.serial;
+	questions_take(&fake.sup, &disk);
+	questions_take(&fake.sup, &end);
+	return true;
+}
+
 /* Everything that can happen without waiting. */
 static void
 settle(void)
 {
-	for (int i = 0; i < ROUNDS && sd_event_run(fake.sup.event, 0) > 0; i++)
-		;
+	int i = 0;
+
+	do {
+		while (i++ < ROUNDS && sd_event_run(fake.sup.event, 0) > 0)
+			;
+	} while (keeper_answers());
 }
 
 static struct peer
@@ -209,6 +229,7 @@ set_up(void **state)
 	    listen(fd, 64) < 0 || chmod(address.sun_path, 0777) < 0)
 		return -1;
 	fake_start(SLOTS);
+	disk = (struct packet_kept){ .type = KEPT_DISK, .size = 2 << 20, .held = 1 << 20 };
 	if (sd_event_new(&fake.sup.event) < 0)
 		return -1;
 	return control_start(&fake.sup, fd);
@@ -649,7 +670,33 @@ test_status(void **state)
 	assert_int_equal(number_of(answer, "uploads_total"), 12);
 	assert_int_equal(number_of(answer, "transfers"), 1);
 	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 0);
-	assert_true(number_of(json_array_get(json_object_get(answer, "disk"), 0), "total") > 0);
+	assert_int_equal(number_of(json_array_get(json_object_get(answer, "disk"), 0), "total"),
+			 2 << 20);
+	peer_close(&p);
+}
+
+/* It is waited for, but nobody else waits; of a word about something else nothing is taken. */
+static void
+test_status_of_a_silent_disk(void **state)
+{
+	struct packet_kept other = { .type = KEPT_UPLOAD, .held = 5 };
+	struct peer p = peer_connect();
+	auto_json json_t *answer = NULL;
+	const json_t *row;
+
+	(void)state;
+	disk.type = 0;
+	say(&p, "{\"opt\":\"status\"}");
+	assert_quiet(&p);
+	assert_served();
+	other.serial = fake.asked.serial;
+	questions_take(&fake.sup, &other);
+	assert_quiet(&p);
+	disk = (struct packet_kept){ .type = KEPT_DISK, .error = -EIO };
+	answer = hear(&p);
+	row = json_array_get(json_object_get(answer, "disk"), 0);
+	assert_true(json_is_null(json_object_get(row, "total")));
+	assert_int_equal(json_array_size(json_object_get(answer, "warnings")), 1);
 	peer_close(&p);
 }
 
@@ -1116,6 +1163,7 @@ main(void)
 		T(test_odd_transfers),
 		T(test_longest_rows),
 		T(test_status),
+		T(test_status_of_a_silent_disk),
 		T(test_status_warns),
 		T(test_status_tells_the_certificate),
 		T(test_lists_tell_the_version_of_tls),
