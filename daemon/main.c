@@ -72,7 +72,7 @@ run_role(const char *name)
 	} roles[] = {
 		{ "gatehouse", gatehouse_main }, { "sessionhouse", sessionhouse_main },
 		{ "keeper", keeper_main },       { "beacon", beacon_main },
-		{ "verifier", verifier_main },
+		{ "verifier", verifier_main },   { "surveyor", surveyor_main },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(roles); i++)
@@ -90,6 +90,8 @@ load(const char *file, struct config **ret, bool machine)
 	int r;
 
 	r = config_load(file, &c, &problems);
+	for (unsigned i = 0; r == 0 && machine && i < c->n_shares; i++)
+		(void)config_check_root(c, i, &problems);
 	if (r == 0 && machine)
 		r = config_check_machine(c, NULL, 0, &problems);
 	if (r == 0 && machine)

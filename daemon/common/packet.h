@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -173,4 +174,19 @@ struct packet_kept {
 	uint32_t name_len;
 	char user[64];   /* "": nobody had logged in */
 	char name[4096]; /* of the target, without an end */
+};
+
+/* supervisor → surveyor: at which roots to look, once */
+struct packet_survey {
+	uint64_t shares; /* 1 << their index */
+};
+
+/* surveyor → supervisor: of each share any number of problems, then its end */
+struct packet_surveyed {
+	uint32_t share;
+	uint32_t end;   /* 1: there are no more, and device is told */
+	uint32_t fatal; /* the problem is */
+	uint32_t pad;
+	uint64_t device; /* of the root; 0: not known */
+	char text[3 * PATH_MAX + 512];
 };

@@ -57,3 +57,4 @@ int sessionhouse_main(void);
 int keeper_main(void);
 int beacon_main(void);
 int verifier_main(void);
+int surveyor_main(void);

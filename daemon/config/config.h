@@ -95,7 +95,8 @@ struct config_share {
 	enum config_durability durability;
 	enum config_links links;
 	uint64_t quota; /* bytes of each user, or NUM_UNLIMITED */
-	dev_t device;   /* of the root, config_note_roots(); 0: not known */
+	dev_t device;   /* of the root when the configuration was loaded: what is mounted there
+			   later, or not any more, is not the share; 0: not known */
 	int line;
 };
 
@@ -169,15 +170,16 @@ int config_load(const char *file, struct config **ret, struct config_problems *p
 int config_parse(const char *text, const char *name, struct config **ret,
 		 struct config_problems *problems);
 
-/* Checks of the machine: share roots are directories, run_as and groups exist, descriptor limit,
+/* Checks of a share root: it is a directory, may be written to where there are rights to, can have
+ * a quota. Adds to problems. Returns on which file system it is, 0: not known. Where that hangs, so
+ * does this. */
+dev_t config_check_root(const struct config *c, unsigned share, struct config_problems *problems);
+
+/* Checks of the machine but for the share roots: run_as and groups exist, descriptor limit,
  * addresses can be bound unless listed in skip (as "address:port") or in use while a daemon listens
  * at control.path. Adds to problems. 0 or -EINVAL. */
 int config_check_machine(const struct config *c, const char *const *skip, size_t n_skip,
 			 struct config_problems *problems);
-
-/* Remembers on which file system each share lies now: what is mounted there later, or not any more,
- * is no share of this configuration. */
-void config_note_roots(struct config *c);
 
 /* Reads the users file and checks it for one who will read it as reader. The caller frees
  * *ret_text,

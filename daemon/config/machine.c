@@ -56,37 +56,33 @@ complain_unwritable(const char *root, unsigned i, const char *who, int line, int
 }
 
 static void
-check_root(const struct config *c, unsigned i, uid_t uid, struct config_problems *problems)
+check_directory(const struct config *c, unsigned i, const struct stat *st,
+		struct config_problems *problems)
 {
+	const struct passwd *user = becomes_user(c) ? getpwnam(c->run_as) : NULL;
 	const struct config_share *s = &c->shares[i];
-	const char *owner = becomes_user(c) ? c->run_as : "";
-	struct stat st;
+	uid_t uid = user != NULL ? user->pw_uid : geteuid();
 	int r;
 
-	if (stat(s->root, &st) < 0 && errno == ENOENT)
-		config_problem_add(
-		    problems, true, s->line,
-		    "shares[%u].root: there is no %s; make it with: mkdir -p '%s'%s%s%s%s%s", i,
-		    s->root, s->root, *owner ? " && chown " : "", owner, *owner ? ": '" : "",
-		    *owner ? s->root : "", *owner ? "'" : "");
-	else if (stat(s->root, &st) < 0)
-		config_problem_add(problems, true, s->line, "shares[%u].root: %s: %s", i, s->root,
-				   strerror(errno));
-	else if (!S_ISDIR(st.st_mode))
+	if (!S_ISDIR(st->st_mode))
 		config_problem_add(problems, true, s->line,
 				   "shares[%u].root: %s is not a directory", i, s->root);
 	else if ((config_share_rights(c, s) & WRITING_RIGHTS) != 0 &&
-		 (r = unwritable(c, s->root, &st, uid)) < 0)
-		complain_unwritable(s->root, i, *owner ? owner : "this user", s->line, r, problems);
+		 (r = unwritable(c, s->root, st, uid)) < 0)
+		complain_unwritable(s->root, i, becomes_user(c) ? c->run_as : "this user", s->line,
+				    r, problems);
 }
 
-void
-config_note_roots(struct config *c)
+static void
+complain_missing(const struct config *c, unsigned i, struct config_problems *problems)
 {
-	struct stat st;
+	const struct config_share *s = &c->shares[i];
+	const char *owner = becomes_user(c) ? c->run_as : "";
 
-	for (unsigned i = 0; i < c->n_shares; i++)
-		c->shares[i].device = stat(c->shares[i].root, &st) == 0 ? st.st_dev : 0;
+	config_problem_add(problems, true, s->line,
+			   "shares[%u].root: there is no %s; make it with: mkdir -p '%s'%s%s%s%s%s",
+			   i, s->root, s->root, *owner ? " && chown " : "", owner,
+			   *owner ? ": '" : "", *owner ? s->root : "", *owner ? "'" : "");
 }
 
 /* Whose a file is stays with it. */
@@ -104,16 +100,23 @@ check_attributes(const struct config *c, unsigned i, struct config_problems *pro
 			   i, s->root);
 }
 
-static void
-check_roots(const struct config *c, struct config_problems *problems)
+dev_t
+config_check_root(const struct config *c, unsigned i, struct config_problems *problems)
 {
-	const struct passwd *user = becomes_user(c) ? getpwnam(c->run_as) : NULL;
-	uid_t uid = user != NULL ? user->pw_uid : geteuid();
+	const struct config_share *s = &c->shares[i];
+	struct stat st;
 
-	for (unsigned i = 0; i < c->n_shares; i++) {
-		check_root(c, i, uid, problems);
-		check_attributes(c, i, problems);
+	if (stat(s->root, &st) < 0) {
+		if (errno == ENOENT)
+			complain_missing(c, i, problems);
+		else
+			config_problem_add(problems, true, s->line, "shares[%u].root: %s: %s", i,
+					   s->root, strerror(errno));
+		return 0;
 	}
+	check_directory(c, i, &st, problems);
+	check_attributes(c, i, problems);
+	return st.st_dev;
 }
 
 static void
@@ -348,7 +351,6 @@ config_check_machine(const struct config *c, const char *const *skip, size_t n_s
 {
 	struct skipped skipped = { .list = skip, .n = n_skip, .running = daemon_runs(c) };
 
-	check_roots(c, problems);
 	check_user(c, problems);
 	check_group("control.group", c->control_group, c->line[CONFIG_AT_control_group], problems);
 	check_group("control.operator_group", c->control_operator_group,

@@ -15,6 +15,7 @@
 #include "daemon/supervisor/listeners.h"
 #include "daemon/supervisor/renewal.h"
 #include "daemon/supervisor/sessions.h"
+#include "daemon/supervisor/survey.h"
 #include "daemon/supervisor/users.h"
 #include "lib/clock.h"
 #include "lib/own.h"
@@ -227,7 +228,7 @@ reload_new(struct supervisor *sup, struct config_problems *problems, struct relo
 	if (e >= 0)
 		r->config->own_uids = sup->config->own_uids;
 	if (e >= 0)
-		config_note_roots(r->config);
+		e = survey_roots(sup, sup->config, r->config, problems);
 	if (e >= 0)
 		e = check_machine(sup, r->config, problems);
 	if (e >= 0)

@@ -25,6 +25,7 @@
 #include "daemon/supervisor/carried.h"
 #include "daemon/supervisor/journal.h"
 #include "daemon/supervisor/listeners.h"
+#include "daemon/supervisor/survey.h"
 #include "daemon/supervisor/users.h"
 #include "lib/own.h"
 
@@ -314,12 +315,27 @@ shed_rights(struct supervisor *sup, bool drop)
 		return EXIT_FAILED;
 	}
 	c->own_uids = r == 1 || geteuid() == 0;
-	config_note_roots(c);
 	/* nothing that is started from here on may gain rights by an exec; a unit says the same */
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
 		return 0;
 	log_line(LOG_ERR, "cannot give up new privileges: %s", strerror(errno));
 	return EXIT_FAILED;
+}
+
+/* As who the sessions are. What is wrong with one keeps only its clients from being served. */
+static int
+look_at_shares(struct supervisor *sup)
+{
+	struct config_problems problems = { .n = 0 };
+	int r = survey_roots(sup, NULL, sup->config, &problems);
+
+	for (size_t i = 0; i < problems.n; i++)
+		log_line(LOG_WARNING, "%s:%d: %s", sup->config->file, problems.list[i].line,
+			 problems.list[i].text);
+	config_problems_done(&problems);
+	if (r < 0)
+		log_line(LOG_ERR, "cannot look at the share roots: %s", strerror(-r));
+	return r < 0 ? EXIT_FAILED : 0;
 }
 
 /* Read as who the verifiers are. */
@@ -359,6 +375,8 @@ start_prepare(struct supervisor *sup, const struct carried *carried, struct star
 		r = open_sockets(sup, &s);
 	if (r == 0)
 		r = shed_rights(sup, drop);
+	if (r == 0)
+		r = look_at_shares(sup);
 	if (r == 0)
 		r = read_users(sup);
 	if (r != 0) {

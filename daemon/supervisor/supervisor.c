@@ -192,9 +192,7 @@ begin(struct supervisor *sup)
 	struct house_pair *pair;
 	int r;
 
-	r = sd_event_default(&sup->event);
-	if (r >= 0)
-		r = watch_signals(sup);
+	r = watch_signals(sup);
 	if (r >= 0)
 		r = open_boards(sup);
 	if (r >= 0)
@@ -275,8 +273,9 @@ supervisor_run(struct config *config, int ready, struct carried *former)
 	remember_program(&sup);
 	ready_fd = ready;
 	log_start(config->log_target, config->log_level);
-	r = start_prepare(&sup, carried, &sockets);
+	r = sd_event_default(&sup.event) < 0 ? EXIT_FAILED : start_prepare(&sup, carried, &sockets);
 	if (r != 0) {
+		(void)sd_event_unref(sup.event);
 		free(sup.config);
 		return r;
 	}

@@ -39,9 +39,12 @@ machine_problems(const struct config *c, const char *const *skip, size_t n_skip)
 	char *printed = NULL;
 	size_t len;
 	FILE *to = open_memstream(&printed, &len);
-	int r = config_check_machine(c, skip, n_skip, &problems);
+	int r;
 
 	assert_non_null(to);
+	for (unsigned i = 0; i < c->n_shares; i++)
+		(void)config_check_root(c, i, &problems);
+	r = config_check_machine(c, skip, n_skip, &problems);
 	config_problems_print(&problems, to);
 	assert_int_equal(fclose(to), 0);
 	assert_int_equal(r < 0, config_problems_fatal(&problems));
