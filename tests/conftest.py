@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-pytest.register_assert_rewrite("accounts", "wire", "harness", "ftuser", "taken", "injection", "scenes", "disk",
+pytest.register_assert_rewrite("accounts", "wire", "harness", "ftuser", "taken", "injection", "scenes", "disk", "hung",
                                "small", "resumable", "invariants", "books", "proxy", "talks")
 import harness  # noqa: E402  (found through the lines above)
 
