@@ -90,7 +90,7 @@ def test_unfinished_uploads_stay(jumping, clock, jump):
         client.ask({"opt": "ping"})
         client.send({"opt": "upload", "filename": "/cut", "filesize": 100 * MIB}, data)
         until(lambda: ftd.staged(), 5, "a staging file")
-        (pid,) = [s["pid"] for s in ftd.sessions() if s["bytes_in"] > 0]
+        (pid,) = until(lambda: [s["pid"] for s in ftd.sessions() if s["bytes_in"] > 0], 5, "its report")
         os.kill(pid, signal.SIGKILL)
     until(lambda: not ftd.staged(), 10, "the keeper")
     with ftd.client() as client:
