@@ -19,6 +19,8 @@ from harness import SCRATCH, until
 from invariants import all_expires, uploads
 from resumable import MIB, covered, ok
 
+pytestmark = pytest.mark.heavy
+
 FULL = os.environ.get("FTD_FULL") == "1"
 SEED = int(os.environ.get("FTD_SEED") or random.randrange(1 << 32))
 CUTS = 25 if FULL else 3  # for each file system and each kind of durability

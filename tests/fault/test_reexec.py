@@ -17,6 +17,8 @@ from invariants import HELPERS
 from moving import MB, Download, Upload, no_ghosts, some_of_each
 from resumable import begin, finish, ok, part
 
+pytestmark = pytest.mark.heavy
+
 FULL = os.environ.get("FTD_FULL") == "1"
 
 
