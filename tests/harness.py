@@ -25,6 +25,8 @@ SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 # Sanitizers make everything slower and larger: bounds of time stretch, bounds of memory do not hold. An emulated
 # machine is slower still, and says so.
 SANITIZED = os.environ.get("FTD_SANITIZED") == "1"
+if SANITIZED:  # who looks for leaks takes three times as long to end; ft and ftctl are thousands, and do so in unit tests
+    os.environ["ASAN_OPTIONS"] = "detect_leaks=0"
 PATIENCE = 3 if SANITIZED else int(os.environ.get("FTD_PATIENCE", "1"))
 
 
@@ -215,7 +217,8 @@ class Daemon:
 
     def start(self, *args):
         self.process = subprocess.Popen([*self.program, "--config", self.conf, *args], stdin=subprocess.DEVNULL,
-                                        stderr=subprocess.PIPE, start_new_session=True)
+                                        stderr=subprocess.PIPE, start_new_session=True,
+                                        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1"})
         self.reader = threading.Thread(target=self._read_errors, daemon=True)
         self.reader.start()
         until(self._answers, 10, "the daemon's answer on the control socket")

@@ -1,5 +1,6 @@
 /* A gate that is spoken to over TLS, against a fake supervisor and a fake session. */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -213,7 +214,7 @@ static void
 requests_for_new_keys_do_not_keep_it_busy(void **state)
 {
 	const struct timeval soon = { .tv_usec = 300000 };
-	unsigned long before;
+	unsigned long used = ULONG_MAX, before;
 	struct peer p;
 	int sent = 0;
 
@@ -226,10 +227,13 @@ requests_for_new_keys_do_not_keep_it_busy(void **state)
 	while (sent < 400000 && SSL_key_update(p.ssl, SSL_KEY_UPDATE_REQUESTED) == 1 &&
 	       SSL_do_handshake(p.ssl) == 1)
 		sent++;
-	assert_in_range(sent, 1000, 399999); /* it stops reading */
-	before = ticks_of(p.pid);
-	(void)usleep(500000);
-	assert_in_range(ticks_of(p.pid) - before, 0, 10);
+	assert_in_range(sent, 1000, 399999);        /* it stops reading */
+	for (int i = 0; used > 10 && i < 40; i++) { /* a slow one has still some to answer */
+		before = ticks_of(p.pid);
+		(void)usleep(500000);
+		used = ticks_of(p.pid) - before;
+	}
+	assert_in_range(used, 0, 10);
 	end(&p);
 }
 
