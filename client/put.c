@@ -288,7 +288,9 @@ int
 command_put(struct client *c, int argc, char **argv)
 {
 	struct put p = { .client = c };
+	struct failure f;
 	const char *why;
+	int r;
 
 	if (hosts_resolve(argv[argc - 1], &p.target, &why) < 0)
 		return command_usage(c, "%s: %s", argv[argc - 1], why);
@@ -296,7 +298,11 @@ command_put(struct client *c, int argc, char **argv)
 		if (strcmp(argv[i], "-") == 0 && (argc > 2 || p.target.directory))
 			return command_usage(
 			    c, "the standard input goes alone, to an address that names a file");
-	(void)put_run(&p, argc - 1, argv);
+	r = put_run(&p, argc - 1, argv);
+	if (r < 0 && c->report.failed == 0) { /* no memory */
+		(void)failure_named(&f, r);
+		report_failure(&c->report, NULL, &f);
+	}
 	if (interrupt_seen() && c->report.progress.files > 0)
 		resume_tell(c, p.fresh && p.tree && c->options.if_exists == IF_EXISTS_UNSAID);
 	report_summary(&c->report);
