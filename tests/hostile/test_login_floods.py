@@ -159,7 +159,7 @@ def withstand(ftd, network, mode, sources, rate, most, seconds):  # pylint: disa
           f"median {statistics.median(latency or [0]):.3f} s, slowest {max(latency or [0]):.3f} s, "
           f"{len(watch.failures)} failed; at most {watch.processes} processes with {watch.memory / 1024:.1f} MB; "
           f"supervisor {before} kB before, {after} kB after")
-    assert not watch.failures and latency, watch.failures
+    assert not watch.failures and len(latency) >= (1 if SANITIZED else 3), watch.failures
     assert max(latency) < DEADLINE * PATIENCE
     assert beside > alone / 2
     assert watch.processes <= LOGINS + 32
