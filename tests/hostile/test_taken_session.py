@@ -170,9 +170,15 @@ U64 = 2**64 - 1
 VERSION = itertools.count(2, 2)  # of the page: what has not changed is not looked at again
 
 
-def report(seq=None, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, counters=(0,) * 6, result=b"ok"):
+def now_usec():
+    return int(time.monotonic() * 1_000_000)
+
+
+def report(seq=None, state=1, transfer=1, path=b"/a", path_len=None, opt=b"upload", number=0, moved=None, counters=(0,) * 6,
+           result=b"ok"):
     length = len(path) if path_len is None else path_len
-    moved = number or int(time.monotonic() * 1_000_000)  # who has not moved since the machine started is ended
+    if moved is None:
+        moved = number or now_usec()
     page = REPORT.pack(seq or next(VERSION), number, state, 0, number, transfer, number, number - 2**63 if number else 0, number, number,
                        moved, 1, length, path.ljust(1024, b"\xff"), opt.ljust(24, b"\xff"), number, number, *counters, number)
     last = RESULT.pack(transfer, number, number, number, opt.ljust(24, b"\xff"), result.ljust(32, b"\xff"), path[:128].ljust(128, b"\xff"),
@@ -229,7 +235,9 @@ def test_reports(ftd):
 def test_last_words_to_the_next_supervisor(ftd):
     """It writes of the last transfer what the page says: one line, which begins with whose it is."""
     with taken.session(ftd) as client:
-        client.attack("report", offset=0, hex=report(number=5, path=b"a\ns1 203.0.113.1 forged\x1b[2J", opt=b"\n\x1bforged", result=b"forged"))
+        client.attack("report", offset=0, hex=report(
+            number=5, moved=now_usec(),  # who has not moved since the machine started is ended at once
+            path=b"a\ns1 203.0.113.1 forged\x1b[2J", opt=b"\n\x1bforged", result=b"forged"))
         ftd.lose()
         ftd.start()
         line = until(lambda: [line for line in ftd.errors.splitlines() if "forged" in line], 10, "the line")[0]

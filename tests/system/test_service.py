@@ -244,18 +244,36 @@ def ft_process(machine, *args):
                             stderr=subprocess.PIPE)
 
 
+def transfers(machine):
+    """The ids of those under way."""
+    return {t["id"] for t in json.loads(machine.out("ftctl", "--json", "list-transfers"))["transfers"]}
+
+
+def held(machine, many):
+    """Waits until so many are under way; from then on they are for as long as the test wants."""
+    until(lambda: len(transfers(machine)) == many, 10, "the transfers under way")
+    found = transfers(machine)
+    for transfer in found:
+        machine.run("ftctl", "limit", transfer, "1K")
+    return found
+
+
+def let_go(machine, found):
+    for transfer in found:
+        machine.run("ftctl", "limit", transfer, "none")
+
+
 def test_transfers_outlive_the_supervisor(service):
     """Killed, it is started anew, knows its sessions again (whose times /proc does not tell: ProtectProc=), and a
     stop still ends them."""
     service.run("sh", "-c", "head -c 30000000 /dev/urandom >/tmp/large")
     uploads = [ft_process(service, "put", "--limit", "6M", "/tmp/large", f"ft://127.0.0.1/large{i}") for i in range(2)]
-    until(lambda: service.status()["transfers"] == 2, 10, "the transfers under way")
-    before = {t["id"] for t in json.loads(service.out("ftctl", "--json", "list-transfers"))["transfers"]}
+    before = held(service, len(uploads))
     pid = service.show("MainPID")
     service.run("kill", "-KILL", pid)
     until(lambda: service.show("ActiveState") == "active" and service.show("MainPID") not in ("0", pid), 10)
-    until(lambda: {t["id"] for t in json.loads(service.out("ftctl", "--json", "list-transfers"))["transfers"]} == before,
-          10, "the transfers' return")
+    until(lambda: transfers(service) == before, 10, "the transfers' return")
+    let_go(service, before)
     for upload in uploads:
         _, told = upload.communicate(timeout=60)
         assert upload.returncode == 0, told
@@ -277,12 +295,13 @@ def test_transfers_outlive_the_supervisor(service):
 def test_reexec(service):
     service.run("sh", "-c", "head -c 10000000 /dev/urandom >/tmp/large")
     upload = ft_process(service, "put", "--limit", "4M", "/tmp/large", "ft://127.0.0.1/large")
-    until(lambda: service.status()["transfers"] == 1, 10, "the transfer under way")
+    before = held(service, 1)
     pid = service.show("MainPID")
     for _ in range(3):
         service.run("ftctl", "reexec")
         assert service.show("MainPID") == pid and service.show("ActiveState") == "active"
-    assert service.status()["transfers"] == 1
+    assert transfers(service) == before
+    let_go(service, before)
     _, told = upload.communicate(timeout=60)
     assert upload.returncode == 0, told
     service.run("cmp", "/tmp/large", "/srv/ftd/large")
