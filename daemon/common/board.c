@@ -240,6 +240,16 @@ slot_page(void *base, uint32_t slot)
 	return (uint8_t *)base + ((size_t)slot + 1) * BOARD_PAGE;
 }
 
+uint32_t
+boards_next_written(const struct boards *b, uint32_t from)
+{
+	off_t at = lseek(b->orders_fd, ((off_t)from + 1) * BOARD_PAGE, SEEK_DATA);
+
+	if (from >= b->slots || (at < 0 && errno == ENXIO))
+		return b->slots;
+	return at < 0 ? from : (uint32_t)(at / BOARD_PAGE) - 1;
+}
+
 struct board_orders *
 board_orders_at(const struct boards *b, uint32_t slot)
 {

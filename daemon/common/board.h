@@ -172,6 +172,9 @@ int boards_create(struct boards *b, int runtime_dir, uint32_t slots);
 int boards_reopen(struct boards *b, int runtime_dir, uint32_t slots);
 void boards_done(struct boards *b);
 struct board_orders *board_orders_at(const struct boards *b, uint32_t slot);
+/* The first slot not before `from` whose orders were ever written; b->slots: there is none. The
+ * others are not looked at, since a look at a page of a tmpfs makes the page. */
+uint32_t boards_next_written(const struct boards *b, uint32_t from);
 struct board_report *board_report_at(const struct boards *b, uint32_t slot);
 
 /* A consistent copy of a report, strings bounded: 0; -EAGAIN after 100 torn tries (*ret is then the

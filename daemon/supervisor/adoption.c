@@ -173,7 +173,10 @@ consider(struct supervisor *sup, uint32_t slot, const struct carried *carried)
 void
 adoption_start(struct supervisor *sup, const struct carried *carried)
 {
-	for (uint32_t i = 0; i < sup->boards.slots; i++)
+	const struct boards *b = &sup->boards;
+
+	for (uint32_t i = boards_next_written(b, 0); i < b->slots;
+	     i = boards_next_written(b, i + 1))
 		consider(sup, i, carried);
 	if (adopted > 0)
 		log_line(LOG_NOTICE,

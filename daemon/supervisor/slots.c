@@ -94,6 +94,22 @@ forget(struct session *s)
 
 /* --- slots */
 
+/* All but those of a former supervisor, the first on top. */
+static void
+find_free_slots(const struct supervisor *sup)
+{
+	uint32_t n = sup->boards.slots, written = boards_next_written(&sup->boards, 0), at = n;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (i < written || board_orders_at(&sup->boards, i)->session == 0)
+			free_slots[--at] = i;
+		if (i == written)
+			written = boards_next_written(&sup->boards, i + 1);
+	}
+	n_free_slots = n - at;
+	memmove(free_slots, free_slots + at, n_free_slots * sizeof(*free_slots));
+}
+
 int
 slots_start(struct supervisor *sup)
 {
@@ -103,9 +119,7 @@ slots_start(struct supervisor *sup)
 	free_slots = calloc(n, sizeof(uint32_t));
 	if (sup->slots == NULL || free_slots == NULL)
 		return -ENOMEM;
-	for (uint32_t i = n; i-- > 0;) /* others may be those of a former supervisor */
-		if (board_orders_at(&sup->boards, i)->session == 0)
-			free_slots[n_free_slots++] = i;
+	find_free_slots(sup);
 	return 0;
 }
 

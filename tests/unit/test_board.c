@@ -115,6 +115,33 @@ what_was_left_is_found_again(void **state)
 }
 
 static void
+only_pages_that_were_written_are_looked_at(void **state)
+{
+	char path[] = "/dev/shm/ftd-board.XXXXXX"; /* a tmpfs as /run is */
+	struct boards b;
+	struct stat fresh, after;
+	int dir;
+
+	(void)state;
+	if (access("/dev/shm", W_OK) < 0)
+		skip();
+	dir = temp_dir(path);
+	assert_int_equal(boards_create(&b, dir, 1000), 0);
+	assert_int_equal(fstat(b.orders_fd, &fresh), 0);
+	assert_int_equal(boards_next_written(&b, 0), 1000);
+	board_orders_at(&b, 3)->session = 412;
+	board_orders_at(&b, 999)->session = 413;
+	assert_int_equal(boards_next_written(&b, 0), 3);
+	assert_int_equal(boards_next_written(&b, 3), 3);
+	assert_int_equal(boards_next_written(&b, 4), 999);
+	assert_int_equal(boards_next_written(&b, 1000), 1000);
+	assert_int_equal(fstat(b.orders_fd, &after), 0);
+	assert_int_equal(after.st_blocks - fresh.st_blocks, 2 * BOARD_PAGE / 512);
+	boards_done(&b);
+	remove_dir(dir, path);
+}
+
+static void
 orders_that_nobody_wrote(void **state)
 {
 	struct board_orders good = some_orders(0), o;
@@ -173,6 +200,7 @@ main(void)
 		cmocka_unit_test(a_role_sees_its_page_and_cannot_write_orders),
 		cmocka_unit_test(new_boards_do_not_touch_the_old_ones),
 		cmocka_unit_test(what_was_left_is_found_again),
+		cmocka_unit_test(only_pages_that_were_written_are_looked_at),
 		cmocka_unit_test(orders_that_nobody_wrote),
 		cmocka_unit_test(a_torn_page_is_told_and_bounded),
 	};
