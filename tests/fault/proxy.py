@@ -99,10 +99,11 @@ class Proxy:
         while True:
             try:
                 client, _ = self.listener.accept()
+            except OSError:  # closed
+                return
+            try:
                 link = Link(client, self.to, self.plan)
-            except OSError:  # closed; or the daemon is away
-                if self.listener.fileno() < 0:
-                    return
+            except OSError:  # the daemon is away
                 client.close()
                 continue
             self.links.append(link)
