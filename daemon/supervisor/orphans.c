@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "daemon/supervisor/gates.h"
+#include "daemon/supervisor/log.h"
 #include "daemon/supervisor/sessions.h"
 #include "lib/clock.h"
 
@@ -36,6 +37,17 @@ kill_child(void *userdata, pid_t pid)
 {
 	(void)userdata;
 	(void)kill(pid, SIGKILL);
+}
+
+static void
+tell_of_child(void *userdata, pid_t pid)
+{
+	(void)userdata;
+	log_line(
+	    LOG_ERR,
+	    "process %d does not end, though it was killed: leaving it behind to who traces it "
+	    "or to a file system that hangs",
+	    (int)pid);
 }
 
 struct others {
@@ -79,9 +91,9 @@ orphans_reap(void)
 		if (r > 0)
 			continue;
 		if (clock_usec() >= deadline) {
-			if (killed) /* dead, but kept by a tracer */
+			each_child(killed ? tell_of_child : kill_child, NULL);
+			if (killed)
 				return;
-			each_child(kill_child, NULL);
 			killed = true;
 			deadline += PATIENCE;
 		}

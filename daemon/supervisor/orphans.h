@@ -5,8 +5,8 @@
 
 #include "daemon/supervisor/supervisor.h"
 
-/* Waits for all children, kills those that are still there after two seconds, and reaps them; not
- * those that a tracer keeps. */
+/* Waits for all children, kills those that are still there after two seconds, and reaps them. What
+ * has not ended two seconds later, as in a file system that hangs, is told and left behind. */
 void orphans_reap(void);
 
 /* Whether all children that are left are sessions and pumps; where kill, all others are killed. */
