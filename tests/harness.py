@@ -194,7 +194,7 @@ class Daemon:
                 "operator_group": grp.getgrgid(os.getegid()).gr_name,
             },
             "limits": {"free_space": "1M", "sessions_per_address": 1024, "shutdown_grace": "5s",
-                       "penalty": "0"},
+                       "penalty": "0", "login_timeout": f"{10 * PATIENCE}s"},
             "log": {"target": "stderr", "level": "info"},
             "users": str(self.dir / "users"),
             "shares": [merged({"path": "/", "root": str(self.root), "anonymous": "loopback",

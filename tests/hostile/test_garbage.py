@@ -6,7 +6,13 @@ import struct
 import pytest
 
 import wire
-from harness import served, until
+from harness import PATIENCE, served, until
+
+
+@pytest.fixture(scope="module", name="shared_ftd")
+def make_daemon(make_shared_ftd):
+    """Who does not say what it wants is not waited for long."""
+    return make_shared_ftd({"limits": {"login_timeout": f"{2 * PATIENCE}s"}})
 
 
 def swallow(client):

@@ -161,7 +161,7 @@ def withstand(ftd, network, mode, sources, rate, most, seconds):  # pylint: disa
           f"supervisor {before} kB before, {after} kB after")
     assert not watch.failures and len(latency) >= (1 if SANITIZED else 3), watch.failures
     assert max(latency) < DEADLINE * PATIENCE
-    assert beside > alone / 2
+    assert beside > alone / (20 if SANITIZED else 4)  # they go on; how fast depends on who else is on the machine
     assert watch.processes <= LOGINS + 32
     assert SANITIZED or (watch.memory < 200 << 10 and after < before + (8 << 10))
     assert told["opened"] > most / 2  # it was one
