@@ -162,7 +162,7 @@ def test_entries_without_end(liar, place):
             send({"status": "ok", "more": True, "entries": page})
         send({"status": "error", "code": "internal"})
 
-    status, _, errors = ft("ls", liar(answer).url, timeout=60, memory=800)
+    status, _, errors = ft("ls", liar(answer).url, timeout=300, memory=800)
     assert status == 15, errors
 
 
