@@ -61,7 +61,7 @@ def until(condition, seconds=10, what="the condition"):
         if value:
             return value
         assert time.monotonic() < end, f"{what} did not come true in {seconds * PATIENCE} s"
-        time.sleep(0.01)
+        time.sleep(0.01 * PATIENCE)  # where all is slow, looking too often is what makes it so
 
 
 def setting(value):

@@ -24,8 +24,8 @@ TESTS = {
         "role/test_upload", "unit/test_atrest", "unit/test_entry", "unit/test_keypair", "unit/test_path", "unit/test_publish",
         "unit/test_staging", "unit/test_sweep", "unit/test_tls_client", "unit/test_walk"), "all"),
 }
-# A few at once, as they wait more than they work. Where one fails there is time in it, perhaps, of which an emulated
-# machine that others load has too little: it is tried once more alone.
+# Two at once: more of them keep each other waiting, and what waits looks around all the time. Where one fails there is
+# time in it, perhaps, of which an emulated machine that others load has too little: it is tried once more alone.
 COMMANDS = """
 export FTD_PATIENCE=5
 one='said=/root/$(echo "$0" | tr / _)
@@ -39,7 +39,7 @@ echo "=== $0 $?" >"$said.status"'
 cat >/root/list <<'EOF'
 %s
 EOF
-xargs -P 4 -n 2 sh -c "$one" </root/list
+xargs -P 2 -n 2 sh -c "$one" </root/list
 xargs -n 2 sh -c "$one" </root/list
 uname -r
 for status in /root/*.status; do
