@@ -43,11 +43,10 @@ static void
 tell_of_child(void *userdata, pid_t pid)
 {
 	(void)userdata;
-	log_line(
-	    LOG_ERR,
-	    "process %d does not end, though it was killed: leaving it behind to who traces it "
-	    "or to a file system that hangs",
-	    (int)pid);
+	log_line(LOG_ERR,
+		 "process %d was killed and does not end, as in a file system that hangs: leaving "
+		 "it behind",
+		 (int)pid);
 }
 
 struct others {

@@ -69,7 +69,7 @@ def test_daemon_that_ends_meanwhile(ftd):
     client.close()
     dead(pid)
     ftd.stop()
-    assert f"process {pid} does not end, though it was killed" in ftd.errors
+    assert f"process {pid} was killed and does not end" in ftd.errors
     reap(pid)
 
 
