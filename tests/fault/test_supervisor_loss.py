@@ -227,6 +227,20 @@ def test_boards_of_others(ftd, spoil):
     no_ghosts(ftd)
 
 
+def test_boards_take_the_room_of_those_who_are_there(ftd):
+    """Memory, since they lie in /run: neither a start nor the next one makes pages of slots that nobody had."""
+    def room():
+        return sum((ftd.control.parent / name).stat().st_blocks * 512 for name in ("orders", "reports"))
+
+    assert room() <= 64 << 10
+    with ftd.client() as client:
+        assert client.ask({"opt": "stat", "filename": "/"})["status"] == "ok"
+        ftd.lose()
+        ftd.start()
+        assert ftd.sessions()
+        assert room() <= 64 << 10
+
+
 def test_pages_of_strangers(ftd):
     """Whoever has the pid now is never signalled; noise on a page is no session."""
     upload = Upload(ftd, "mine")
