@@ -17,7 +17,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "heavy: takes long or much memory; left out by scripts/check --quick")
     config.addinivalue_line("markers", "scale: thousands of connections; left out with sanitizers")
     config.addinivalue_line("markers", "guest: boots an emulated machine; left out by scripts/check --quick")
-    config.addinivalue_line("markers", "sandbox: what a sandbox refuses; left out with sanitizers, which need a wider one")
+    config.addinivalue_line("markers", "release: proves something of the build that ships, as what its sandbox refuses; left out "
+                            "with sanitizers")
     config.addinivalue_line("markers", "service: boots a systemd of its own; left out with sanitizers")
 
 

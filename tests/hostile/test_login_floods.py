@@ -20,7 +20,7 @@ ATTACKERS, DEADLINE, LOGINS = 20, 10, 64
 USERS = 2
 RATE = 8 << 20  # bytes a second of each user: what is asked for, and so what may be missing
 
-pytestmark = [pytest.mark.scale, pytest.mark.parametrize("network", [ATTACKERS + USERS + 1], indirect=True)]
+pytestmark = [pytest.mark.release, pytest.mark.parametrize("network", [ATTACKERS + USERS + 1], indirect=True)]
 
 
 def serve(make_ftd, network, penalty):
@@ -161,7 +161,7 @@ def withstand(ftd, network, mode, sources, rate, most, seconds):  # pylint: disa
           f"supervisor {before} kB before, {after} kB after")
     assert not watch.failures and len(latency) >= 3, watch.failures
     assert max(latency) < DEADLINE * PATIENCE
-    assert beside > alone / 4  # they go on; how fast depends on who else is on the machine
+    assert beside > alone / 2
     assert watch.processes <= LOGINS + 32
     assert watch.memory < 200 << 10 and after < before + (8 << 10)
     assert told["opened"] > most / 2  # it was one

@@ -52,7 +52,7 @@ def sessions_of(ftd, client):
     return [row for row in ftd.sessions() if row["peer"] == f"127.0.0.1:{client.own}"]
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_names(ftd, capsys):
     """It has no way to any file at all."""
     results, directory = taken.Results(), ftd.control.parent
@@ -65,7 +65,7 @@ def test_names(ftd, capsys):
     results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_processes(ftd, capsys):
     results = taken.Results()
     with taken.undisturbed(ftd), taken.gate(ftd) as other:
@@ -75,7 +75,7 @@ def test_processes(ftd, capsys):
     results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 @pytest.mark.parametrize("what", ["memory", "kernel"])
 def test_memory_and_kernel(ftd, capsys, what):
     results = taken.Results()
@@ -84,12 +84,12 @@ def test_memory_and_kernel(ftd, capsys, what):
     results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_sockets(ftd, capsys):
     taken.sockets(ftd, taken.gate, capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_what_it_holds(ftd):
     """Its connection, the stream to a session that may come, its socket to the supervisor, and the log."""
     with taken.gate(ftd) as client:

@@ -34,7 +34,7 @@ def sibling(ftd):
         yield next(p for p in children(ftd.pid) if p not in before and name_of(p) == "ftd-session")
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_names(ftd, capsys):
     """Files outside, of shares that are another user's, of the daemon, of other processes."""
     results, run = taken.Results(), ftd.control.parent
@@ -50,7 +50,7 @@ def test_names(ftd, capsys):
         results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_share_to_be_read(ftd, capsys):
     results, readable = taken.Results(), ftd.dir / "shown/file"
     with taken.undisturbed(ftd):
@@ -62,7 +62,7 @@ def test_share_to_be_read(ftd, capsys):
     results.show(capsys, also={"openat2 to read": "ENOENT", "a handle as a directory": "ENOENT"})
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_share_to_be_read_is_not_emptied(ftd, capsys):
     """Linux 6.1 lets it happen, where the daemon's user may write: SECURITY-MODEL.md says so."""
     results, readable = taken.Results(), ftd.dir / "shown/file"
@@ -74,7 +74,7 @@ def test_share_to_be_read_is_not_emptied(ftd, capsys):
         assert results.worked and readable.read_bytes() == b""
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_processes(ftd, capsys):
     results = taken.Results()
     with taken.undisturbed(ftd), sibling(ftd) as other:
@@ -83,7 +83,7 @@ def test_processes(ftd, capsys):
     results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 @pytest.mark.parametrize("what", ["memory", "kernel"])
 def test_memory_and_kernel(ftd, capsys, what):
     results = taken.Results()
@@ -92,7 +92,7 @@ def test_memory_and_kernel(ftd, capsys, what):
     results.show(capsys)
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_sockets(ftd, capsys):
     taken.sockets(ftd, taken.session, capsys, also={"connect by fast open": "EISCONN"})
     with ftd.client() as client:
@@ -100,7 +100,7 @@ def test_sockets(ftd, capsys):
     until(lambda: "upload /told" in ftd.errors, 5, "a word in the log")
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_what_it_holds(ftd):
     """Nothing that is open is a board, another's connection or another's share."""
     with taken.session(ftd) as client:
@@ -110,7 +110,7 @@ def test_what_it_holds(ftd):
         [socket.SOCK_DGRAM, socket.SOCK_SEQPACKET, socket.SOCK_STREAM]), held
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_looks(ftd, capsys):
     """What names outside tell without being opened: Landlock has no say in it, so only permissions close it."""
     closed = ftd.dir / "closed"
@@ -126,7 +126,7 @@ def test_looks(ftd, capsys):
     assert list(told.values()) == [{0}, {0}, {-2}, {own}]
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 def test_within_its_shares(ftd, capsys):
     """What all users share is one user's to the kernel: there, uids of their own close it, and nothing else does."""
     staging = ftd.root / ".ftd/staging"
@@ -143,7 +143,7 @@ def test_within_its_shares(ftd, capsys):
     assert "openat2 to read" in reached and not reached & {"fchmodat", "truncate", "setxattr", "linkat into the share"}
 
 
-@pytest.mark.sandbox
+@pytest.mark.release
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root and setpriv")
 def test_uids_of_their_own_close_it(make_ftd):
     """With accounts of the system for its users (own-uids.conf) even what they share is not one user's."""
